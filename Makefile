@@ -1,0 +1,34 @@
+# Two commands from a bare checkout: `make race`, `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+CONSTRAINTS := $(if $(CI),--constraint constraints.txt,)
+
+.PHONY: race test test-all lint types bench clean
+
+.venv/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet $(CONSTRAINTS) --editable '.[test,lint]'
+	touch $@
+
+race: .venv/.installed           ## every optimizer on the digits data, tuned and tested: race.html, race.png
+	$(BIN)/jaxopt-course race $(ARGS)
+
+test: .venv/.installed           ## the quick suite and the doctests
+	$(BIN)/pytest --numprocesses 2 -m 'not slow' $(ARGS)
+
+test-all: .venv/.installed       ## the quick suite and everything slow
+	$(BIN)/pytest --numprocesses 2 $(ARGS)
+
+lint: .venv/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/.installed
+	$(BIN)/pyright
+
+bench: .venv/.installed          ## against the other frameworks (installs the extra `parity`)
+	$(BIN)/pip install --quiet '.[parity]'
+	$(BIN)/python -m benchmarks.steps
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache

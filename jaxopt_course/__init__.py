@@ -1,0 +1,3 @@
+from jaxopt_course import schedules
+from jaxopt_course.optimizers import *
+from jaxopt_course.transform import *

@@ -1,0 +1,134 @@
+"""Bad input is refused at the call that caused it, before anything compiles.
+
+A message names the argument, the value received and what is accepted. Traced values cannot be inspected: they pass.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, NamedTuple
+
+import jax
+import numpy as np
+
+__all__ = ["Arguments", "Interval", "bind", "check_number", "check_positive_integer", "closest", "intervals"]
+
+
+class Interval(NamedTuple):
+    """The numbers that an argument accepts; written into signatures as ``Annotated[..., Interval(0, 1)]``.
+
+    >>> 1.0 in Interval(0, 1), 1.0 in Interval(0, 1, open_high=True), str(Interval(0, 1, open_high=True))
+    (True, False, 'a number in [0, 1)')
+    """
+
+    low: float = -np.inf
+    high: float = np.inf
+    open_low: bool = False
+    open_high: bool = False
+
+    def __contains__(self, value: object) -> bool:
+        array = np.asarray(value)
+        above = array > self.low if self.open_low else array >= self.low
+        below = array < self.high if self.open_high else array <= self.high
+        return bool(np.all(above & below & np.isfinite(array)))
+
+    def __str__(self) -> str:
+        if self.high == np.inf:
+            return "a finite number" if self.low == -np.inf else f"a number {'>' if self.open_low else '>='} {self.low:g}"
+        return f"a number in {'(' if self.open_low else '['}{self.low:g}, {self.high:g}{')' if self.open_high else ']'}"
+
+
+class Arguments(NamedTuple):
+    """A call's arguments, sorted: numbers (which may be traced, scheduled, swept) and static keywords."""
+
+    numbers: dict[str, Any]
+    static: dict[str, Any]
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """The end of an error message about an unknown name.
+
+    >>> closest("adm", ["adam", "sgd"])
+    "; did you mean 'adam'? (known: adam, sgd)"
+    """
+    known = sorted(known)
+    match = difflib.get_close_matches(str(name), known, n=1)
+    return (f"; did you mean {match[0]!r}?" if match else "") + f" (known: {', '.join(known) or 'none'})"
+
+
+def check_number(where: str, name: str, value: Any, interval: Interval | None = None, *, scalar: bool = True) -> None:
+    """Raise unless ``value`` is traced, or a real number (an array of them, if not ``scalar``) inside ``interval``.
+
+    Raises:
+        TypeError: the value is not numeric. ValueError: it is not a scalar, not finite, or outside the interval.
+    """
+    if isinstance(value, jax.core.Tracer):
+        return
+    accepted = str(interval or Interval())
+    if isinstance(value, (str, bytes, bool, np.bool_)) or value is None:
+        raise TypeError(f"{where}: {name} must be {accepted}, an array or a schedule; got {value!r}")
+    try:
+        array = np.asarray(value, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{where}: {name} must be {accepted}, an array or a schedule; got {value!r}") from error
+    if scalar and array.ndim:
+        raise ValueError(
+            f"{where}: {name} must be a scalar, got an array of shape {array.shape}; for a population, vmap over it"
+        )
+    if array not in (interval or Interval()):
+        raise ValueError(f"{where}: {name} must be {accepted}; got {value!r}")
+
+
+def check_positive_integer(where: str, name: str, value: Any, *, maximum: int | None = None) -> int:
+    """``value`` as an int, if it is an integer from 1 to ``maximum``.
+
+    >>> check_positive_integer("fit", "batch_size", 0)
+    Traceback (most recent call last):
+    ValueError: fit: batch_size must be an integer >= 1; got 0
+    """
+    accepted = "an integer >= 1" if maximum is None else f"an integer from 1 to {maximum}"
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{where}: {name} must be {accepted}; got {value!r}")
+    if value < 1 or (maximum is not None and value > maximum):
+        raise ValueError(f"{where}: {name} must be {accepted}; got {value!r}")
+    return int(value)
+
+
+def intervals(function: Callable) -> dict[str, Interval]:
+    """The :class:`Interval` that each argument's annotation carries."""
+    found = {}
+    for name, hint in typing.get_type_hints(function, include_extras=True).items():
+        if typing.get_origin(hint) is Annotated:
+            found |= {name: extra for extra in hint.__metadata__ if isinstance(extra, Interval)}
+    return found
+
+
+def bind(signature: inspect.Signature, where: str, args: tuple, kwargs: Mapping[str, Any]) -> Arguments:
+    """Sort a call's arguments by kind: positional ones are numbers, keyword-only ones are static.
+
+    Raises:
+        TypeError: the call does not fit the signature (unknown keywords get their closest match), or a static
+            argument is not hashable.
+    """
+    unknown = [name for name in kwargs if name not in signature.parameters]
+    if unknown and not any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):
+        raise TypeError(f"{where}: unknown argument {unknown[0]!r}{closest(unknown[0], signature.parameters)}")
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(f"{where}: {error}") from None
+    bound.apply_defaults()
+    sorted_ = Arguments({}, {})
+    for name, value in bound.arguments.items():
+        if signature.parameters[name].kind is inspect.Parameter.KEYWORD_ONLY:
+            try:
+                hash(value)
+            except TypeError:
+                raise TypeError(f"{where}: {name} is static and must be hashable; got {value!r}") from None
+            sorted_.static[name] = value
+        else:
+            sorted_.numbers[name] = value
+    return sorted_

@@ -1,0 +1,110 @@
+"""The catalog: every optimizer, with what the laws and the race need to know about it.
+
+A later optimizer only adds a row.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import optax
+
+from jaxopt_course.optimizers.adam import adam
+from jaxopt_course.optimizers.descent import sgd
+from jaxopt_course.optimizers.momentum import momentum, nesterov
+
+__all__ = ["CATALOG", "Entry"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A row of the catalog.
+
+    Attributes:
+        factory: the optimizer's factory.
+        lecture: the checklist row that it comes from.
+        settings: arguments with which it decreases a convex quadratic.
+        variants: other settings under which the laws must hold.
+        learning_rates: the grid on which the race tunes it, ascending.
+        changes: argument → (settings, other value): the setting in which that argument makes a difference.
+        exceptions: law → the reason why it does not hold.
+    """
+
+    factory: Callable[..., optax.GradientTransformationExtraArgs]
+    lecture: str
+    settings: Mapping[str, Any]
+    changes: Mapping[str, tuple[Mapping[str, Any], Any]]
+    variants: tuple[Mapping[str, Any], ...] = ()
+    learning_rates: tuple[float, ...] = ()
+    exceptions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def summary(self) -> str:
+        """The first line of the factory's docstring."""
+        return (self.factory.__doc__ or "").strip().splitlines()[0]
+
+
+_LARGE = (0.01, 0.03, 0.1, 0.3, 1.0)
+_SMALL = (0.0003, 0.001, 0.003, 0.01, 0.03)
+
+CATALOG: Mapping[str, Entry] = MappingProxyType({
+    "sgd": Entry(
+        sgd,
+        lecture="B1",
+        settings={"learning_rate": 0.1},
+        changes={"learning_rate": ({"learning_rate": 0.1}, 0.2)},
+        learning_rates=_LARGE,
+    ),
+    "momentum": Entry(
+        momentum,
+        lecture="D1",
+        settings={"learning_rate": 0.03, "momentum": 0.8},
+        changes={
+            "learning_rate": ({"learning_rate": 0.1}, 0.2),
+            "momentum": ({"learning_rate": 0.1}, 0.5),
+            "rate_inside": ({"learning_rate": lambda step: 0.1 / (1 + step)}, False),
+            "accumulator_dtype": ({"learning_rate": 0.1}, "bfloat16"),
+        },
+        variants=({"learning_rate": 0.03, "momentum": 0.8, "rate_inside": False},),
+        learning_rates=_LARGE,
+    ),
+    "nesterov": Entry(
+        nesterov,
+        lecture="D3",
+        settings={"learning_rate": 0.03, "momentum": 0.8},
+        changes={
+            "learning_rate": ({"learning_rate": 0.1}, 0.2),
+            "momentum": ({"learning_rate": 0.1}, 0.5),
+            "form": ({"learning_rate": 0.1}, "shifted"),
+            "rate_inside": ({"learning_rate": lambda step: 0.1 / (1 + step), "form": "shifted"}, False),
+            "accumulator_dtype": ({"learning_rate": 0.1}, "bfloat16"),
+        },
+        variants=(
+            {"learning_rate": 0.03, "momentum": 0.8, "form": "shifted"},
+            {"learning_rate": 0.03, "momentum": 0.8, "form": "shifted", "rate_inside": False},
+        ),
+        learning_rates=_LARGE,
+    ),
+    "adam": Entry(
+        adam,
+        lecture="E4",
+        settings={"learning_rate": 0.03, "b1": 0.8, "b2": 0.95},
+        changes={
+            "learning_rate": ({"learning_rate": 0.1}, 0.2),
+            "b1": ({"learning_rate": 0.1}, 0.5),
+            "b2": ({"learning_rate": 0.1}, 0.9),
+            "eps": ({"learning_rate": 0.1}, 0.1),
+            "bias_correction": ({"learning_rate": 0.1}, False),
+            "eps_inside_sqrt": ({"learning_rate": 0.1, "eps": 0.1}, True),
+            "accumulator_dtype": ({"learning_rate": 0.1}, "bfloat16"),
+        },
+        variants=(
+            {"learning_rate": 0.03, "bias_correction": False, "b2": 0.9},
+            {"learning_rate": 0.03, "eps_inside_sqrt": True},
+        ),
+        learning_rates=_SMALL,
+    ),
+})  # fmt: skip

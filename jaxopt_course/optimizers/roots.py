@@ -1,0 +1,35 @@
+"""Squares and square roots that differentiate everywhere."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Inexact
+
+__all__ = ["abs_square", "safe_sqrt"]
+
+
+def abs_square(x: Inexact[Array, "..."]) -> Float[Array, "..."]:
+    """|x|², real for complex x.
+
+    >>> abs_square(jnp.array([3.0 + 4.0j, -2.0]))
+    Array([25.,  4.], dtype=float32)
+    """
+    return x.real * x.real + x.imag * x.imag if jnp.iscomplexobj(x) else x * x
+
+
+@jax.custom_jvp
+def safe_sqrt(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """√x, with derivative 0 at 0 (where √ has none), so that derivatives through an optimizer stay finite.
+
+    >>> safe_sqrt(4.0), jax.grad(safe_sqrt)(0.0), jax.grad(safe_sqrt)(4.0)
+    (Array(2., dtype=float32, weak_type=True), Array(0., dtype=float32, weak_type=True), Array(0.25, dtype=float32, weak_type=True))
+    """
+    return jnp.sqrt(x)
+
+
+@safe_sqrt.defjvp
+def _safe_sqrt_jvp(primals, tangents):
+    (x,), (dx,) = primals, tangents
+    root = jnp.sqrt(x)
+    return root, jnp.where(x > 0, dx / (2 * jnp.where(x > 0, root, 1)), 0)

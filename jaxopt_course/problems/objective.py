@@ -1,0 +1,232 @@
+"""What is minimised: L(θ) = Σ wᵢ ℓ(f(xᵢ; θ), yᵢ) + λR(θ) [A1, A2].
+
+A :class:`Problem` is functions plus data. Its functions (the :class:`Objective`) are static and compare by value, so that
+equal problems share compiled code; its data and its λ are arguments of that code, never constants in it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxopt_course.types import Batch, Key, ModelState, Params, Regularizer
+
+__all__ = ["Data", "Evaluation", "Objective", "Problem", "num_examples"]
+
+
+class Data(NamedTuple):
+    """Train, validation and test splits [A3]: pytrees with one leading axis, or None."""
+
+    train: Batch
+    validation: Batch | None = None
+    test: Batch | None = None
+
+
+class Evaluation(NamedTuple):
+    """One forward pass: per-example losses and metrics (a scalar loss if it couples the batch), and the model's state."""
+
+    losses: Float[Array, "batch"]
+    metrics: dict[str, Float[Array, "batch"]]
+    model_state: ModelState
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """The static half of a problem: the functions that are compiled. Hashable; equal when its parts are."""
+
+    apply: Callable[..., tuple[Any, ModelState]]
+    loss: Callable[[Any, Batch], Float[Array, "batch"]]
+    metrics: Callable[[Any, Batch], dict[str, Float[Array, "batch"]]] | None = None
+    coupled: bool = False
+
+    def __call__(
+        self, params: Params, model_state: ModelState, batch: Batch, *, key: Key | None = None, train: bool = False
+    ) -> Evaluation:
+        """Losses and metrics of a batch, from one forward pass."""
+        outputs, model_state = self.apply(params, model_state, batch, key=key, train=train)
+        metrics = self.metrics(outputs, batch) if self.metrics else {}
+        return Evaluation(self.loss(outputs, batch), metrics, model_state)
+
+
+@dataclasses.dataclass(frozen=True)
+class _MetricTable:
+    """A table of metric functions as the one function that a problem holds."""
+
+    table: tuple[tuple[str, Callable[[Any, Batch], Float[Array, "batch"]]], ...]
+
+    def __call__(self, outputs: Any, batch: Batch) -> dict[str, Float[Array, "batch"]]:
+        return {name: metric(outputs, batch) for name, metric in self.table}
+
+
+@dataclasses.dataclass(frozen=True)
+class _LossOfParams:
+    """``loss(params, batch)`` in the place of a model: its "outputs" are the losses."""
+
+    loss: Callable[[Params, Batch], Any]
+
+    def __call__(self, params, model_state, batch, *, key=None, train=False):
+        return self.loss(params, batch), model_state
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Start:
+    """The initialiser that starts at given parameters, whatever the key."""
+
+    params: Params
+
+    def __call__(self, key: Key) -> tuple[Params, ModelState]:
+        return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), self.params), {}
+
+
+def _given_losses(outputs: Any, batch: Batch) -> Any:
+    return outputs
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Problem:
+    """Something to train: a model, its per-example loss, data, metrics, and a regulariser [A1, A2].
+
+    L(θ) = Σ wᵢ ℓ(f(xᵢ; θ), yᵢ) + λR(θ)
+
+    Args:
+        init: ``init(key) → (params, model_state)``.
+        apply: ``apply(params, model_state, batch, *, key, train) → (outputs, model_state)``.
+        loss: ``loss(outputs, batch) → [B]``, one value for each example.
+        data: a :class:`Data`, or just the training split: a pytree with one leading axis (dicts ``{"x", "y"}``).
+        metrics: ``metrics(outputs, batch) → {name: [B]}``, or a dict of functions ``(outputs, batch) → [B]``.
+        regularizer: λR(θ), a function of the parameters; see :mod:`jaxopt_course.problems.regularizers`.
+        coupled: the loss of an example depends on the rest of its batch (a scalar loss, batch statistics): ragged batches
+            are dropped then, not weighted.
+        module: ``module(params, model_state)`` gives the trained model back in its own library's form.
+        name: what tables and pictures call it.
+
+    Raises:
+        TypeError: a part is not callable or not hashable. ValueError: empty data, or leaves of different lengths.
+
+    >>> import jax.numpy as jnp
+    >>> problem = Problem.from_loss(lambda w, batch: (batch["x"] @ w - batch["y"]) ** 2, jnp.zeros(2),
+    ...                             {"x": jnp.eye(2), "y": jnp.array([1.0, 2.0])})
+    >>> problem.num_examples, problem.coupled
+    (2, False)
+    """
+
+    init: Callable[[Key], tuple[Params, ModelState]]
+    apply: Callable[..., tuple[Any, ModelState]]
+    loss: Callable[[Any, Batch], Float[Array, "batch"]]
+    data: Data | Batch
+    metrics: Callable | Mapping[str, Callable] | None = None
+    regularizer: Callable[[Params], Any] | None = None
+    coupled: bool = False
+    module: Callable[[Params, ModelState], Any] | None = None
+    name: str = "problem"
+
+    def __post_init__(self):
+        if isinstance(self.metrics, Mapping):
+            object.__setattr__(self, "metrics", _MetricTable(tuple(self.metrics.items())))
+        if self.regularizer is not None and not isinstance(self.regularizer, Regularizer):
+            object.__setattr__(self, "regularizer", Regularizer(self.regularizer))
+        if not isinstance(self.data, Data):
+            object.__setattr__(self, "data", Data(self.data))
+        for part in ("init", "apply", "loss"):
+            if not callable(getattr(self, part)):
+                raise TypeError(f"Problem: {part} must be a function; got {getattr(self, part)!r}")
+        try:
+            hash(self.objective)
+        except TypeError as error:
+            raise TypeError(f"Problem: apply, loss and metrics must be hashable functions: {error}") from None
+        for split, batch in self.data._asdict().items():
+            if batch is not None:
+                num_examples(batch, f"Problem: data.{split}")
+
+    @classmethod
+    def from_loss(
+        cls,
+        loss: Callable[[Params, Batch], Any],
+        params: Params,
+        data: Data | Batch,
+        *,
+        regularizer: Callable[[Params], Any] | None = None,
+        name: str = "problem",
+    ) -> Problem:
+        """A problem from a plain ``loss(params, batch)``, per example ``[B]`` or a scalar (which couples the batch).
+
+        Args:
+            loss: the function to minimise.
+            params: where to start.
+            data: as for :class:`Problem`.
+            regularizer: λR(θ), if any.
+            name: what tables call it.
+
+        Raises:
+            ValueError: the loss has more than one axis.
+
+        >>> Problem.from_loss(lambda w, batch: jnp.mean((batch - w) ** 2), 0.0, jnp.arange(3.0)).coupled
+        True
+        """
+        train = (data if isinstance(data, Data) else Data(data)).train
+        size = num_examples(train, "from_loss: data")
+        shape = jax.eval_shape(loss, jax.tree.map(jnp.asarray, params), train).shape
+        if shape not in ((), (size,)):
+            raise ValueError(f"from_loss: loss must return a scalar or one value for each of {size} examples; got {shape}")
+        return cls(
+            init=_Start(params),
+            apply=_LossOfParams(loss),
+            loss=_given_losses,
+            data=data,
+            regularizer=regularizer,
+            coupled=shape == (),
+            name=name,
+        )
+
+    @property
+    def objective(self) -> Objective:
+        """The functions alone: the part that is compiled."""
+        return Objective(self.apply, self.loss, self.metrics, self.coupled)  # type: ignore[arg-type]  # a table by now
+
+    @property
+    def num_examples(self) -> int:
+        """n, the number of training examples."""
+        return num_examples(self.data.train)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Problem):
+            return NotImplemented
+        mine, theirs = (self.objective, self.regularizer), (other.objective, other.regularizer)
+        if (self.init, *mine) != (other.init, *theirs) or jax.tree.structure(self.data) != jax.tree.structure(other.data):
+            return False
+        pairs = zip(jax.tree.leaves(self.data), jax.tree.leaves(other.data), strict=True)
+        return all(a is b or np.array_equal(a, b) for a, b in pairs)
+
+    def __hash__(self) -> int:
+        return hash((self.objective, self.regularizer))
+
+    def __repr__(self) -> str:
+        sizes = {k: num_examples(v) for k, v in self.data._asdict().items() if v is not None}
+        return f"Problem({self.name}: {', '.join(f'{size} {split}' for split, size in sizes.items())})"
+
+
+def num_examples(data: Batch, where: str = "data") -> int:
+    """The length of the one leading axis that all leaves share.
+
+    Raises:
+        ValueError: there are no leaves, no examples, or the lengths differ (with the leaf's path).
+
+    >>> num_examples({"x": np.zeros((3, 2)), "y": np.zeros(3)})
+    3
+    """
+    leaves = jax.tree_util.tree_leaves_with_path(data)
+    if not leaves:
+        raise ValueError(f"{where}: no arrays; expected a pytree of arrays with one leading axis")
+    lengths = {jax.tree_util.keystr(path) or "data": (np.shape(leaf) or (0,))[0] for path, leaf in leaves}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"{where}: leaves differ in length: {', '.join(f'{k} has {v}' for k, v in lengths.items())}")
+    length = next(iter(lengths.values()))
+    if length == 0:
+        raise ValueError(f"{where}: empty; expected at least one example")
+    return length

@@ -1,0 +1,13 @@
+"""Pictures, tables and pages of labelled results.
+
+This package receives ``xarray.Dataset`` objects and knows nothing of what produced them. `schema` says what a race hands
+over; `tables` prints it, `curves` draws it (matplotlib), `html` makes the interactive page (plotly), `files` writes
+without ever leaving half a file. One palette, safe for colour-blind readers, in light and dark, is `style`.
+"""
+
+from __future__ import annotations
+
+from jaxopt_course.report.files import writable, write
+from jaxopt_course.report.schema import RaceData
+
+__all__ = ["RaceData", "writable", "write"]

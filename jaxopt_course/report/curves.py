@@ -1,0 +1,287 @@
+"""Pictures of training, in matplotlib: one fit, one schedule, one race.
+
+A loss is drawn on a logarithmic axis wherever it is positive. Every function draws on the ``axes`` it is given, or on a
+figure of its own, and returns the figure; ``figure.savefig(path)`` writes it, Jupyter shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from jaxopt_course.report import schema, style, tables
+from jaxopt_course.report.schema import Abscissa, RaceData, label
+from jaxopt_course.report.style import Line, Theme
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["history", "learning_curves", "loss_range", "race_figure", "schedule", "sensitivity", "sensitivity_range"]
+
+
+def learning_curves(
+    curves: xr.Dataset,
+    x: Abscissa = "step",
+    metric: str = "validation_loss",
+    *,
+    lines: dict[str, Line] | None = None,
+    axes: Axes | None = None,
+    theme: Theme = "light",
+    legend: bool = True,
+) -> Figure:
+    """One line for each optimizer, the mean over seeds, in a band that spans them; a cross where a seed diverges.
+
+    Args:
+        curves: see :mod:`jaxopt_course.report.schema`.
+        x: what to read the curves against: ``"step"``, ``"epoch"``, ``"examples"``, ``"gradient_evaluations"``, ``"seconds"``.
+        metric: which variable.
+        lines: which optimizers, and how each is drawn; by default all, in their order.
+        axes: where to draw, instead of a new figure.
+        theme: ``"light"`` or ``"dark"``.
+        legend: name the lines at the right.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: ``x``, ``metric`` or ``theme`` is unknown.
+    """
+    lines = lines or style.lines(map(str, curves["optimizer"].values), theme)
+    bands = {name: schema.seed_band(curves, name, x, metric) for name in lines if name in curves["optimizer"]}
+    with style.canvas(axes, theme, (8.4, 4.4)) as (axes, _):
+        for name, band in bands.items():
+            color, dash = lines[name]
+            axes.fill_between(band.x, band.low, band.high, color=color, alpha=0.13, linewidth=0)
+            axes.plot(band.x, band.mean, color=color, linestyle=dash, label=name)
+            if band.diverged:
+                last = np.flatnonzero(np.isfinite(band.mean))[-1]
+                axes.plot(band.x[last], band.mean[last], "x", color=color, markersize=7, markeredgewidth=2)
+        _set_range(axes, loss_range(curves, metric))
+        axes.set(xlabel=label(x), ylabel=label(metric))
+        axes.margins(x=0.01)
+        if legend and bands:
+            _legend_at_right(axes, [name + " (diverged)" * band.diverged for name, band in bands.items()], lines)
+    return _figure(axes)
+
+
+def sensitivity(
+    tuning: xr.Dataset,
+    metric: str = "validation_loss",
+    *,
+    lines: dict[str, Line] | None = None,
+    axes: Axes | None = None,
+    theme: Theme = "light",
+    legend: bool = True,
+) -> Figure:
+    """The final validation result against the learning rate; the selected rate is the large point.
+
+    A rate that diverged is a cross at the bad edge of the axes. An optimizer without a learning rate is a level line.
+
+    Args:
+        tuning: see :mod:`jaxopt_course.report.schema`.
+        metric: which variable.
+        lines: which optimizers, and how each is drawn; by default all, in their order.
+        axes: where to draw, instead of a new figure.
+        theme: ``"light"`` or ``"dark"``.
+        legend: name the lines at the right.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: ``metric`` or ``theme`` is unknown.
+    """
+    lines = lines or style.lines(map(str, tuning["optimizer"].values), theme)
+    with style.canvas(axes, theme, (8.4, 4.4)) as (axes, colors):
+        for name, (color, dash) in lines.items():
+            rates, value, selected = schema.sensitivity(tuning, name, metric)
+            if not len(rates):
+                for level in value:
+                    axes.axhline(level, color=color, linestyle=dash)
+                continue
+            axes.plot(rates, value, color=color, linestyle=dash, marker="o", markersize=3)
+            axes.plot(rates[selected], value[selected], "o", color=color, markersize=8, markeredgecolor=colors.paper, zorder=3)
+            bad = rates[np.isnan(value)]
+            edge = np.full(len(bad), float(schema.scale(metric) == 1))
+            axes.plot(bad, edge, "x", color=color, transform=axes.get_xaxis_transform(), clip_on=False, markersize=5)
+        axes.set_xscale("log")
+        _set_range(axes, sensitivity_range(tuning, metric))
+        axes.set(xlabel="learning rate", ylabel=f"final {label(metric)}")
+        if legend and lines:
+            _legend_at_right(axes, list(lines), lines)
+    return _figure(axes)
+
+
+def race_figure(data: RaceData, *, theme: Theme = "light") -> Figure:
+    """The picture of a race: learning curves, learning-rate sensitivity, and the ranking, which is also the legend.
+
+    Args:
+        data: the race.
+        theme: ``"light"`` or ``"dark"``.
+
+    Returns:
+        The figure, tall enough for every optimizer's row.
+    """
+    lines = style.lines(data.optimizers, theme)
+    with style.themed(theme) as colors:
+        figure = style.Figure(figsize=(13, max(8.0, 3 + 0.36 * len(lines))))
+        grid = figure.add_gridspec(2, 2, width_ratios=(1.75, 1))
+        top, bottom, right = (style.dress(figure.add_subplot(grid[at]), colors) for at in ((0, 0), (1, 0), (slice(2), 1)))
+        learning_curves(data.curves, lines=lines, axes=top, theme=theme, legend=False)
+        sensitivity(data.tuning, lines=lines, axes=bottom, theme=theme, legend=False)
+        top.set_title("Learning curves: mean and range over seeds")
+        bottom.set_title("Sensitivity: the large points were selected, crosses diverged")
+        _ranking(right, data, lines, colors)
+        figure.suptitle(data.attrs["title"] + " (incomplete)" * bool(data.attrs["incomplete"]), x=0.01, ha="left")
+        figure.supxlabel(tables.settings_line(data), x=0.01, ha="left", fontsize=8, color=colors.muted)
+    return figure
+
+
+def history(
+    run: xr.Dataset, *, x: Literal["step", "epoch"] = "step", axes: Axes | None = None, theme: Theme = "light"
+) -> Figure:
+    """One fit: the training loss, raw and smoothed, with the validation loss; its metrics; its learning rate if that varies.
+
+    Args:
+        run: variables over ``step`` (``loss``, ``learning_rate``, a metric, …) and over ``epoch`` (``validation_loss``, …);
+            coordinates ``step_epoch`` (step), in epochs, and ``epoch_step`` (epoch), in steps. A metric is a name with both
+            ``<metric>`` and ``validation_<metric>``.
+        x: read the curves against steps or epochs.
+        axes: where to draw the loss panel alone, instead of a new figure with all.
+        theme: ``"light"`` or ``"dark"``.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: ``run`` has no ``loss`` over ``step``, or is a population rather than one run.
+    """
+    if "loss" not in run or run["loss"].dims != ("step",):
+        raise ValueError(f"history: expected a dataset of one run with loss over ('step',); got {dict(run.sizes)}")
+    metrics = [str(name) for name in run.data_vars if name != "loss" and f"validation_{name}" in run]
+    panels = ["loss"] if axes is not None else ["loss", *metrics, *(["learning_rate"] if _varies(run) else [])]
+    with style.themed(theme) as colors:
+        if axes is not None:
+            column = [axes]
+        else:
+            figure = style.Figure(figsize=(7.2, 1.2 + 2.1 * len(panels)))
+            column = [style.dress(each, colors) for each in figure.subplots(len(panels), sharex=True, squeeze=False).flat]
+        for panel, name in zip(column, panels, strict=True):
+            _history_panel(panel, run, name, x, colors)
+        column[-1].set_xlabel(label(x) if x == "step" else "epochs")
+    return _figure(column[0])
+
+
+def schedule(rule: Callable[[Any], Any], steps: int, *, axes: Axes | None = None, theme: Theme = "light") -> Figure:
+    """The values of a schedule over steps 0 … ``steps`` − 1.
+
+    Args:
+        rule: ``rule(step) → value``, a schedule of ours or any JAX function.
+        steps: how many; beyond 4000, evenly spaced ones are evaluated.
+        axes: where to draw, instead of a new figure.
+        theme: ``"light"`` or ``"dark"``.
+
+    Returns:
+        The figure.
+
+    >>> schedule(lambda step: 0.1 * 0.99**step, 300).axes[0].get_xlabel()
+    'steps'
+    """
+    import jax
+    import jax.numpy as jnp
+
+    at = np.unique(np.linspace(0, steps - 1, min(steps, 4000)).round().astype(int))
+    values = np.broadcast_to(jax.vmap(rule)(jnp.asarray(at)), at.shape)
+    with style.canvas(axes, theme, (6.4, 3.0)) as (axes, _):
+        axes.plot(at, values, label=str(rule) if not hasattr(rule, "__name__") else None)
+        axes.set(xlabel="steps", ylabel="value")
+        axes.margins(x=0.01)
+    return _figure(axes)
+
+
+def loss_range(curves: xr.Dataset, metric: str) -> tuple[float, float] | None:
+    """Where to cut the axis of a loss, in the units drawn: a little above where training began, so that a run that blew up
+    does not flatten the others. None for accuracies, and for what is not positive: nothing is cut then.
+    """
+    values = curves[metric].values.astype(float)
+    return _positive_range(values, values[..., :1]) if schema.scale(metric) == 1 else None
+
+
+def sensitivity_range(tuning: xr.Dataset, metric: str) -> tuple[float, float] | None:
+    """As :func:`loss_range`, for the learning-rate search: up to 30 times the worst selected loss."""
+    values = tuning[metric].values.astype(float)
+    chosen = 30 * values[tuning["selected"].values.astype(bool)]
+    return _positive_range(values, chosen) if schema.scale(metric) == 1 else None
+
+
+def _positive_range(values: np.ndarray, reference: np.ndarray) -> tuple[float, float] | None:
+    finite, reference = values[np.isfinite(values)], reference[np.isfinite(reference)]
+    if not finite.size or finite.min() < 0 or not (finite > 0).any():
+        return None
+    low, high = finite[finite > 0].min(), min(finite.max(), reference.max(initial=finite.min()))
+    return (float(low / 1.15), float(high * 1.15)) if high > low else (float(low / 2), float(low * 2))
+
+
+def _set_range(axes: Axes, limits: tuple[float, float] | None) -> None:
+    if limits:
+        axes.set_yscale("log")
+        axes.set_ylim(limits)
+
+
+def _varies(run: xr.Dataset) -> bool:
+    rates = run["learning_rate"].values if "learning_rate" in run else np.zeros(0)
+    return rates.ndim == 1 and bool(np.ptp(rates) > 0) if rates.size else False
+
+
+def _history_panel(axes: Axes, run: xr.Dataset, name: str, x: str, colors: style.Palette) -> None:
+    steps, ends = (run["step"], run["epoch_step"]) if x == "step" else (run["step_epoch"], run["epoch"])
+    values, factor, stride = run[name] * schema.scale(name), schema.scale(name), slice(None, None, run.sizes["step"] // 5000 + 1)
+    if name == "learning_rate":
+        axes.plot(steps, values, color=colors.cycle[2])
+    else:
+        smooth = values.rolling(step=max(1, run.sizes["step"] // 50), center=True, min_periods=1).mean()
+        axes.plot(steps[stride], values[stride], color=colors.cycle[0], alpha=0.25, linewidth=0.8)
+        axes.plot(steps, smooth, color=colors.cycle[0], label="training")
+        if f"validation_{name}" in run:
+            axes.plot(ends, run[f"validation_{name}"] * factor, "o-", color=colors.cycle[1], markersize=3, label="validation")
+        axes.legend()
+    drawn = np.concatenate([line.get_ydata() for line in axes.lines])
+    if factor == 1 and np.nanmin(drawn, initial=np.inf) >= 0 and np.nanmax(drawn, initial=0) > 0:
+        axes.set_yscale("log")
+    axes.set_ylabel(label(name))
+    axes.margins(x=0.01)
+
+
+def _ranking(axes: Axes, data: RaceData, lines: dict[str, Line], colors: style.Palette) -> None:
+    metric = data.attrs["metric"]
+    rows = [row for row in tables.rows(data) if row.name in lines]
+    for height, row in enumerate(rows):
+        color, dash = lines[row.name]
+        mean, low, high = (schema.scale(metric) * value for value in row.estimate)
+        axes.plot([low, high], [height, height], color=color, linewidth=2)
+        axes.plot(mean, height, "o", color=color, markersize=6)
+        sample = {"arrowstyle": "-", "color": color, "linestyle": dash, "linewidth": 2, "shrinkA": 0, "shrinkB": 6}
+        axes.annotate("", (0, height), (-38, 0), axes.get_yaxis_transform(), "offset points", sample, annotation_clip=False)
+        axes.text(1.03, height, row.result, transform=axes.get_yaxis_transform(), va="center", fontsize=8.5)
+    axes.set_yticks(range(len(rows)), [row.name for row in rows])
+    axes.tick_params(axis="y", pad=42, labelcolor=colors.ink, labelsize=9)
+    axes.grid(False, axis="y")
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_xlabel(f"test {label(metric)}")
+    axes.set_title(f"Ranking: mean and {tables.level(data)} interval over seeds")
+
+
+def _legend_at_right(axes: Axes, names: Sequence[str], lines: dict[str, Line]) -> None:
+    handles = [Line2D([], [], color=color, linestyle=dash) for color, dash in lines.values()]
+    axes.legend(handles[: len(names)], names, loc="upper left", bbox_to_anchor=(1.01, 1.0), handlelength=2.6)
+
+
+def _figure(axes: Axes) -> Figure:
+    figure = axes.figure.figure
+    assert isinstance(figure, Figure)
+    return figure

@@ -1,0 +1,140 @@
+"""One look for every picture: a palette safe for colour-blind readers [1], dashes where it runs out, light and dark.
+
+Figures are made by matplotlib's object interface, never by pyplot, so servers and threads can draw; :class:`Figure` shows
+itself in Jupyter as the last value of a cell.
+
+References:
+    [1] M. Okabe and K. Ito, Color Universal Design (2008), jfly.uni-koeln.de/color.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Literal, NamedTuple
+
+import matplotlib
+import matplotlib.figure
+from matplotlib.axes import Axes
+
+from jaxopt_course.checks import closest
+
+__all__ = ["THEMES", "Figure", "Line", "Palette", "Theme", "canvas", "lines", "themed"]
+
+Theme = Literal["light", "dark"]
+
+
+class Palette(NamedTuple):
+    """The colours of a theme: text, secondary text, grid lines, paper, and the cycle of lines."""
+
+    ink: str
+    muted: str
+    grid: str
+    paper: str
+    cycle: tuple[str, ...]
+
+
+class Line(NamedTuple):
+    """How one optimizer is drawn, in every picture: unique up to 32 of them."""
+
+    color: str
+    dash: str
+
+
+THEMES: dict[str, Palette] = {
+    "light": Palette(
+        *("#1c2024", "#656d76", "#e4e7eb", "#ffffff"),
+        ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#1c2024", "#8a6d3b"),
+    ),
+    "dark": Palette(
+        *("#e6e8eb", "#9aa4af", "#2c3238", "#14171a"),
+        ("#3f8efc", "#f0743e", "#1fc498", "#dd8fbb", "#f2b134", "#7fd0ff", "#e6e8eb", "#c3a26b"),
+    ),
+}
+DASHES = ("solid", "dashed", "dotted", "dashdot")
+
+
+class Figure(matplotlib.figure.Figure):
+    """A matplotlib figure that Jupyter shows without pyplot, at twice the resolution of its size on screen."""
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        picture = io.BytesIO()
+        self.savefig(picture, format="png", dpi=2 * self.dpi)
+        width, height = self.get_size_inches() * self.dpi
+        return picture.getvalue(), {"width": round(width), "height": round(height)}
+
+
+def palette(theme: Theme) -> Palette:
+    """The colours of a theme.
+
+    Raises:
+        ValueError: an unknown theme.
+    """
+    if theme not in THEMES:
+        raise ValueError(f"unknown theme {theme!r}{closest(theme, THEMES)}")
+    return THEMES[theme]
+
+
+def lines(names: Iterable[str], theme: Theme = "light") -> dict[str, Line]:
+    """A line style for each name, fixed by its position.
+
+    >>> lines(["sgd", "adam"])["adam"]
+    Line(color='#d55e00', dash='solid')
+    """
+    cycle = palette(theme).cycle
+    return {
+        name: Line(cycle[i % len(cycle)], DASHES[i // len(cycle) % len(DASHES)])
+        for i, name in enumerate(dict.fromkeys(names))
+    }
+
+
+@contextmanager
+def themed(theme: Theme = "light") -> Iterator[Palette]:
+    """Matplotlib's defaults in our style, for the figures made inside; also for your own.
+
+    >>> with themed("dark") as colors:
+    ...     figure = Figure(figsize=(4, 3))
+    ...     _ = figure.subplots().plot([1, 2], color=colors.cycle[0])
+    """
+    colors = palette(theme)
+    settings = {
+        **dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), colors.paper),
+        **dict.fromkeys(("text.color", "axes.titlecolor"), colors.ink),
+        **dict.fromkeys(("axes.labelcolor", "xtick.color", "ytick.color", "axes.edgecolor"), colors.muted),
+        **dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 8.5),
+        **dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False),
+        **dict.fromkeys(("xtick.major.size", "ytick.major.size", "xtick.minor.size", "ytick.minor.size"), 0),
+        "axes.prop_cycle": matplotlib.cycler(color=colors.cycle),
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "axes.labelsize": 9.5,
+        "axes.titlelocation": "left",
+        "axes.titlesize": 10.5,
+        "axes.titleweight": "bold",
+        "figure.dpi": 100,
+        "figure.constrained_layout.use": True,
+        "figure.titlesize": 13,
+        "figure.titleweight": "bold",
+        "font.family": ["DejaVu Sans"],
+        "font.size": 9.5,
+        "grid.color": colors.grid,
+        "grid.linewidth": 0.8,
+        "lines.linewidth": 1.6,
+    }
+    with matplotlib.rc_context(settings):
+        yield colors
+
+
+@contextmanager
+def canvas(axes: Axes | None, theme: Theme, size: tuple[float, float] = (6.4, 4.0)) -> Iterator[tuple[Axes, Palette]]:
+    """The axes to draw on, inside the theme: the caller's, whose look is left alone, or those of a figure made here."""
+    with themed(theme) as colors:
+        yield axes if axes is not None else dress(Figure(figsize=size).subplots(), colors), colors
+
+
+def dress(axes: Axes, colors: Palette) -> Axes:
+    """Fix the colours of ticks and grid, which matplotlib otherwise looks up when it first draws, outside the theme."""
+    axes.tick_params(which="both", color=colors.muted, labelcolor=colors.muted, grid_color=colors.grid)
+    axes.grid(True, which="major", color=colors.grid)
+    return axes

@@ -1,0 +1,12 @@
+"""A value for each step: ``schedule(step)``, from step 0 [C1–C7].
+
+A schedule is a frozen pytree, a static rule with numbers as leaves, and lives in the optimizer's state: schedules of one
+rule share compiled code, whatever their numbers, and those can be set mid-run, swept, and differentiated by. Any of them is
+a valid optax schedule too. The first update uses the value at step 0; lecture 000 writes the value of step t + 1.
+"""
+
+from jaxopt_course.schedules.decay import constant, exponential, linear, step
+from jaxopt_course.schedules.joins import warmup
+from jaxopt_course.types import Schedule
+
+__all__ = ["Schedule", "constant", "exponential", "linear", "step", "warmup"]

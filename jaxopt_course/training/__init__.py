@@ -1,0 +1,24 @@
+"""Training as few compiled programs.
+
+`step` is one update as a pure function, and the compiled loop over it; `samplers` say which examples a step sees; `stopping`
+says when to end; `fit` runs chunks of the loop and looks in between; `minimize` is the same for a function without data;
+`make_step` hands the step to people who keep their own loop. `history` labels what was recorded.
+"""
+
+from jaxopt_course.training import samplers, stopping
+from jaxopt_course.training.fit import Moment, NonFiniteError, Result, fit, init_state
+from jaxopt_course.training.step import Program, Report, TrainState, train_step
+
+__all__ = [
+    "Moment",
+    "NonFiniteError",
+    "Program",
+    "Report",
+    "Result",
+    "TrainState",
+    "fit",
+    "init_state",
+    "samplers",
+    "stopping",
+    "train_step",
+]

@@ -1,0 +1,94 @@
+"""What a run recorded, as labelled arrays."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jaxopt_course.training.samplers import Plan
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["Log"]
+
+UNITS = {"seconds": "s", "epoch_seconds": "s"}
+
+
+@dataclasses.dataclass
+class Log:
+    """Collects the records of chunks and evaluations; :meth:`dataset` labels them.
+
+    Attributes:
+        plan: tells epochs and examples from steps.
+        first_step: steps done before this run.
+        constants: hyperparameters that no update changes.
+        steps: chunks of per-step arrays.
+        evaluations: (step, values) of each evaluation.
+        clock: (step, seconds of training so far), at the moments when the host looked.
+    """
+
+    plan: Plan
+    first_step: int
+    constants: dict[str, Any]
+    steps: list[dict[str, np.ndarray]] = dataclasses.field(default_factory=list)
+    evaluations: list[tuple[int, dict[str, Any]]] = dataclasses.field(default_factory=list)
+    clock: list[tuple[int, float]] = dataclasses.field(default_factory=list)
+
+    def dataset(self, attributes: dict[str, Any]) -> xr.Dataset:
+        """Per-step variables over ``step``, evaluations over ``epoch``, with what they can be read against."""
+        import xarray as xr
+
+        columns = {k: np.concatenate([chunk[k] for chunk in self.steps]) for k in (self.steps[0] if self.steps else {})}
+        columns.setdefault("loss", np.zeros(0))
+        columns.setdefault("objective", columns["loss"])
+        done = len(columns["loss"])
+        steps = self.first_step + np.arange(1, done + 1)
+        columns |= {k: np.broadcast_to(np.asarray(v), (done,)) for k, v in self.constants.items() if k not in columns}
+        evaluated = np.array([step for step, _ in self.evaluations], dtype=int)
+        names = self.evaluations[0][1] if self.evaluations else {}
+        validation = {f"validation_{k}": np.array([float(v[k]) for _, v in self.evaluations]) for k in names}
+        per_epoch = self.plan.steps_per_epoch
+        coordinates = {
+            "step": steps,
+            "step_epoch": ("step", steps / per_epoch),
+            "examples": ("step", self.plan.examples(steps)),
+            "seconds": ("step", self._seconds(steps)),
+            "epoch": evaluated / per_epoch,
+            "epoch_step": ("epoch", evaluated),
+            "epoch_examples": ("epoch", self.plan.examples(evaluated)),
+            "epoch_seconds": ("epoch", self._seconds(evaluated)),
+        }
+        variables = {k: ("step", v) for k, v in columns.items()} | {k: ("epoch", v) for k, v in validation.items()}
+        dataset = xr.Dataset(variables, coordinates, attributes)
+        for name in dataset.variables:
+            dataset[name].attrs["description"] = _describe(str(name))
+            if name in UNITS:
+                dataset[name].attrs["units"] = UNITS[str(name)]
+        return dataset
+
+    def _seconds(self, steps: np.ndarray) -> np.ndarray:
+        """Seconds of training after each step, linear between the moments when the host looked."""
+        known = np.array([(self.first_step, 0.0), *self.clock])
+        return np.interp(steps, known[:, 0], known[:, 1])
+
+
+def _describe(name: str) -> str:
+    known = {
+        "step": "updates done, this one included",
+        "step_epoch": "epochs done after this step",
+        "epoch": "epochs done at this evaluation",
+        "loss": "weighted mean loss of the step's batch, at the gradient point",
+        "objective": "loss plus the regulariser",
+        "examples": "training examples seen, this step's included",
+        "seconds": "seconds of training, compilation not counted",
+    }
+    if name in known:
+        return known[name]
+    if name.startswith("epoch_"):
+        return f"at this evaluation: {known[name.removeprefix('epoch_')]}"
+    if name.startswith("validation_"):
+        return f"{name.removeprefix('validation_')}, mean over the validation split"
+    return f"{name}, of the step's batch or used by its update"

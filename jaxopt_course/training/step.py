@@ -1,0 +1,222 @@
+"""One step of training, as a pure function; and the compiled programs made of it.
+
+θ ← θ + update(∇(Σ wᵢ ℓᵢ + λR)(gradient point))
+
+`run_chunk` scans the step over rows of example indices in one program: sampling, gradient, update, metrics and in-step
+stopping criteria are inside, and the number of steps is an argument, so that no length retraces. `evaluate` is the forward
+pass over a whole split; it does not know the optimizer, so all optimizers share it.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxopt_course.problems.objective import Objective, num_examples
+from jaxopt_course.transform import gradient_point, hyperparams
+from jaxopt_course.types import Batch, Key, ModelState, OptState, Params, Updates
+
+__all__ = ["TRACES", "Program", "Report", "TrainState", "evaluate", "run_chunk", "train_step"]
+
+TRACES: collections.Counter[str] = collections.Counter()
+"""How often each compiled program was traced: what the tests count, and how compile time is told from run time."""
+
+
+class TrainState(NamedTuple):
+    """All that a run needs to go on exactly: training from it gives what one long run would have given."""
+
+    params: Params
+    model_state: ModelState
+    opt_state: OptState
+    key: Key
+    step: jax.Array
+
+
+class Report(NamedTuple):
+    """What a step returns besides the state; carried nowhere."""
+
+    loss: jax.Array
+    objective: jax.Array
+    metrics: dict[str, jax.Array]
+    hyperparams: dict[str, jax.Array]
+    grads: Updates
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """What is static in a training program; equal programs share one compilation.
+
+    Attributes:
+        objective: the problem's functions.
+        update: the optimizer's ``update``.
+        takes_extra: whether it takes optax's extra arguments.
+        record: fields to record at every step, besides the history's: ``"params"``, ``"gradient_norm"``.
+    """
+
+    objective: Objective
+    update: Callable[..., tuple[Updates, OptState]]
+    takes_extra: bool
+    record: tuple[str, ...] = ()
+
+
+def train_step(
+    program: Program,
+    state: TrainState,
+    batch: Batch,
+    weights: jax.Array | None = None,
+    regularizer: Callable[[Params], jax.Array] | None = None,
+) -> tuple[TrainState, Report]:
+    """One step on one batch.
+
+    Args:
+        program: the objective and the optimizer.
+        state: the run so far.
+        batch: a pytree of arrays with one leading axis.
+        weights: wᵢ, [B]; by default 1/m each.
+        regularizer: λR(θ).
+
+    Returns:
+        The next state, and the step's report, whose loss is the one at the gradient point.
+    """
+    params, model_state, opt_state, key, step = state
+    step_key = jax.random.fold_in(key, step)  # dead code, and removed, in models that use no randomness
+
+    def total(at: Params):
+        outcome = program.objective(at, model_state, batch, key=step_key, train=True)
+        loss = _average(outcome.losses, None if program.objective.coupled else weights)
+        objective = loss if regularizer is None else loss + regularizer(at)
+        metrics = {k: _average(v, weights) for k, v in outcome.metrics.items()}
+        return objective, (loss, metrics, outcome.model_state)
+
+    point = gradient_point(opt_state, params)
+    (objective, (loss, metrics, model_state)), grads = jax.value_and_grad(total, has_aux=True)(point)
+    grads = jax.tree.map(jnp.conj, grads)  # the direction of steepest ascent, where parameters are complex
+    extra = {"value": objective, "grad": grads, "value_fn": lambda p: total(p)[0]} if program.takes_extra else {}
+    updates, new_opt_state = program.update(grads, opt_state, params, **extra)
+    report = Report(loss, objective, metrics, _varying(opt_state, new_opt_state), grads)
+    return TrainState(optax.apply_updates(params, updates), model_state, new_opt_state, key, step + 1), report
+
+
+@functools.partial(jax.jit, static_argnames=("program", "capacity"), donate_argnames=("state",))
+def run_chunk(program, state, data, regularizer, criteria, memory, rows, count, *, capacity):
+    """Up to ``count`` ≤ ``capacity`` steps as one compiled loop.
+
+    Args:
+        program: static.
+        state: donated.
+        data: the training split, or None.
+        regularizer: λR(θ), a pytree, or None.
+        criteria: in-step stopping criteria, pytrees; ``memory`` is theirs.
+        rows: indices [capacity, B] and weights [capacity, B] or None; or None without data.
+        count: how many rows count.
+
+    Returns:
+        The state, the criteria's memory, the records (arrays [capacity, ...]), how many steps were done, and the index of
+        the criterion that stopped them (or −1).
+    """
+    TRACES["run_chunk"] += 1
+
+    def one(state, memory, i):
+        batch, weights = _take(data, rows, i)
+        state, report = train_step(program, state, batch, weights, regularizer)
+        fired, new_memory = jnp.int32(-1), []
+        for index, (criterion, old) in enumerate(zip(criteria, memory, strict=True)):
+            new, stop = criterion.observe(old, report)
+            fired = jnp.where((fired < 0) & stop, index, fired)
+            new_memory.append(new)
+        return state, tuple(new_memory), _record(program, report, state, regularizer is not None), fired
+
+    shapes = jax.eval_shape(lambda s, m: one(s, m, 0)[2], state, memory)
+    records = jax.tree.map(lambda leaf: jnp.zeros((capacity, *leaf.shape), leaf.dtype), shapes)
+
+    def body(carry):
+        i, state, memory, records, _ = carry
+        new_state, memory, record, fired = one(state, memory, i)
+        records = jax.tree.map(lambda rs, r: jax.lax.dynamic_update_index_in_dim(rs, r, i, 0), records, record)
+        return i + 1, _like(new_state, state), memory, records, fired
+
+    def go_on(carry):
+        return (carry[0] < count) & (carry[-1] < 0) if criteria else carry[0] < count
+
+    start = (jnp.int32(0), state, memory, records, jnp.int32(-1))
+    done, state, memory, records, fired = jax.lax.while_loop(go_on, body, start)
+    return state, memory, records, done, fired
+
+
+@functools.partial(jax.jit, static_argnames=("objective", "batch_size"))
+def evaluate(objective, params, model_state, data, regularizer, *, batch_size):
+    """Loss, objective and metrics over a whole split; no randomness, no batch statistics updated.
+
+    Args:
+        objective: static.
+        data: the split.
+        batch_size: examples at a time (static).
+
+    Returns:
+        ``{"loss", "objective", metric...}``, scalars.
+    """
+    TRACES["evaluate"] += 1
+    n = num_examples(data)
+    steps = -(-n // batch_size)
+
+    def sums(total, i):
+        start = jnp.minimum(i * batch_size, n - batch_size)  # the last batch overlaps; what it repeats weighs nothing
+        batch = jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, start, batch_size), data)
+        outcome = objective(params, model_state, batch, train=False)
+        unseen = (start + jnp.arange(batch_size) >= i * batch_size) / n
+        share = jax.tree.map(lambda v: _average(v, unseen), {"loss": outcome.losses, **outcome.metrics})
+        return jax.tree.map(jnp.add, total, share), None
+
+    if objective.coupled or steps == 1:
+        outcome = objective(params, model_state, data, train=False)
+        means = jax.tree.map(lambda v: _average(v, None), {"loss": outcome.losses, **outcome.metrics})
+    else:
+        zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(lambda: sums(None, 0)[0]))
+        means, _ = jax.lax.scan(sums, zero, jnp.arange(steps))
+    return {**means, "objective": means["loss"] if regularizer is None else means["loss"] + regularizer(params)}
+
+
+def takes_extra_arguments(optimizer: optax.GradientTransformation) -> bool:
+    """Whether ``update`` takes optax's extra arguments (value, grad, value_fn)."""
+    return isinstance(optimizer, optax.GradientTransformationExtraArgs)
+
+
+def _average(values: jax.Array, weights: jax.Array | None) -> jax.Array:
+    return jnp.mean(values) if weights is None or values.ndim == 0 else jnp.vdot(weights.astype(values.dtype), values)
+
+
+def _take(data: Batch, rows: Any, i: jax.Array) -> tuple[Batch, jax.Array | None]:
+    if data is None:
+        return None, None
+    indices, weights = rows
+    row = jax.lax.dynamic_index_in_dim(indices, i, keepdims=False)
+    batch = jax.tree.map(lambda x: x.at[row].get(mode="promise_in_bounds"), data)
+    return batch, None if weights is None else jax.lax.dynamic_index_in_dim(weights, i, keepdims=False)
+
+
+def _varying(before: OptState, after: OptState) -> dict[str, jax.Array]:
+    """The hyperparameters that an update may have changed: the rest are the very same arrays as before."""
+    old = hyperparams(before)
+    return {name: value for name, value in hyperparams(after).items() if value is not old.get(name)}
+
+
+def _record(program: Program, report: Report, state: TrainState, regularized: bool) -> Mapping[str, Any]:
+    extra: dict[str, Any] = {}
+    if "gradient_norm" in program.record:
+        extra["gradient_norm"] = optax.tree.norm(report.grads)
+    if "params" in program.record:
+        extra["params"] = state.params
+    objective = {"objective": report.objective} if regularized else {}
+    return {"loss": report.loss, **objective, **report.metrics, **report.hyperparams, **extra}
+
+
+def _like(new: Any, old: Any) -> Any:
+    """A loop's carry keeps its dtypes, whatever a foreign optimizer or model makes of them."""
+    return jax.tree.map(lambda n, o: n if n.dtype == o.dtype else n.astype(o.dtype), new, old)

@@ -1,0 +1,138 @@
+"""Transformations in a row: each one's updates are the next one's gradients."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import optax
+from jax.extend.core import Literal
+
+from jaxopt_course.transform.points import ChainState, displaced_paths
+from jaxopt_course.types import Params, Updates
+
+__all__ = ["ChainState", "chain"]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Member:
+    """A member's ``update``, as it is (a wrapped one would not compare equal)."""
+
+    update: Any
+    takes_extra: bool
+
+    def __call__(self, updates, state, params, extra):
+        return self.update(updates, state, params, **(extra if self.takes_extra else {}))
+
+
+@dataclasses.dataclass(frozen=True)
+class ChainUpdate:
+    """``update`` of a chain: equal when its members' are."""
+
+    members: tuple[_Member, ...]
+
+    def __call__(
+        self, updates: Updates, state: ChainState, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, ChainState]:
+        if not isinstance(state, ChainState) or len(state.members) != len(self.members):
+            raise ValueError(f"chain.update: this state was not made by this chain's init: {type(state).__name__}")
+        new = []
+        for member, old in zip(self.members, state.members, strict=True):
+            updates, member_state = member(updates, old, params, extra)
+            new.append(member_state)
+        return updates, ChainState(tuple(new))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ChainInit:
+    """``init`` of a chain: the members' states, once it is sure that nothing spoils a look-ahead."""
+
+    inits: tuple[Any, ...]
+    update: ChainUpdate
+
+    def __call__(self, params: Params) -> ChainState:
+        state = ChainState(tuple(init(params) for init in self.inits))
+        displaced_paths(state)  # raises where two displacements meet
+        for i, member in enumerate(state.members[:-1]):
+            if paths := displaced_paths(member):
+                tail = ChainUpdate(self.update.members[i + 1 :]), ChainState(state.members[i + 1 :])
+                _check_leaves_alone(*tail, params, paths)
+        return state
+
+
+def chain(*transforms: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
+    """Apply transformations one after another, ours and optax's: like ``optax.chain``, and equal when its members are.
+
+    Chains inside are flattened. A foreign transformation compares by identity: build it once.
+
+    Args:
+        transforms: any number of gradient transformations.
+
+    Returns:
+        The chain; extra arguments reach the members that take them.
+
+    Raises:
+        TypeError: a member is not a gradient transformation.
+        ValueError (from ``init``): two look-aheads displace one leaf, or a member behind a look-ahead rescales its step or
+            searches along it [D3].
+
+    >>> import jaxopt_course as jc
+    >>> clip = optax.clip_by_global_norm(1.0)
+    >>> chain(clip, jc.sgd(0.1)).update == chain(clip, jc.sgd(0.2)).update
+    True
+    """
+    inits, members = [], []
+    for transform in transforms:
+        if not isinstance(transform, optax.GradientTransformation):
+            raise TypeError(f"chain: members must be gradient transformations, pairs (init, update); got {transform!r}")
+        if isinstance(transform.update, ChainUpdate):
+            inits += transform.init.inits  # type: ignore[attr-defined]  # a ChainInit, as its update is a ChainUpdate
+            members += transform.update.members
+        else:
+            inits.append(transform.init)
+            members.append(_Member(transform.update, isinstance(transform, optax.GradientTransformationExtraArgs)))
+    update = ChainUpdate(tuple(members))
+    return optax.GradientTransformationExtraArgs(ChainInit(tuple(inits), update), update)
+
+
+def _check_leaves_alone(tail: ChainUpdate, state: ChainState, params: Params, paths: set[Any]) -> None:
+    """Raise unless the tail only adds to the steps at ``paths``: a look-ahead is exact only if the step is −m.
+
+    Read off the tail's program, so that it holds for every value of its numbers.
+    """
+
+    def apply(updates):
+        extra = {"value": 0.0, "grad": updates, "value_fn": lambda p: 0.0 * sum(x.sum() for x in jax.tree.leaves(p))}
+        return tail(updates, state, params, **extra)[0]
+
+    with jax.disable_jit():
+        program = jax.make_jaxpr(apply)(jax.tree.map(jax.numpy.zeros_like, params)).jaxpr
+    for (path, _), var, out in zip(
+        jax.tree_util.tree_leaves_with_path(params), program.invars, program.outvars, strict=True
+    ):
+        if path in paths and not _only_adds(program, var, out):
+            name = jax.tree_util.keystr(path) or "params"
+            raise ValueError(
+                f"chain: a transformation behind a look-ahead rescales the step of {name}, or searches along it; "
+                "the look-ahead would be taken at the wrong point: put it before, or use nesterov(form='shifted')"
+            )
+
+
+def _only_adds(program: Any, var: Any, out: Any) -> bool:
+    """Whether ``out`` is ``var`` plus something that does not depend on the program's inputs."""
+    dependent, producer = set(program.invars), {}
+    for equation in program.eqns:
+        if any(not isinstance(v, Literal) and v in dependent for v in equation.invars):
+            dependent.update(equation.outvars)
+        producer.update(dict.fromkeys(equation.outvars, equation))
+    while out is not var:
+        equation = producer.get(out)
+        kind = equation.primitive.name if equation else None
+        if kind not in ("add", "add_any", "sub", "convert_element_type", "copy"):
+            return False
+        carriers = [v for v in equation.invars if not isinstance(v, Literal) and v in dependent]
+        if len(carriers) != 1 or (kind == "sub" and carriers[0] is not equation.invars[0]):
+            return False
+        out = carriers[0]
+    return True

@@ -1,0 +1,389 @@
+"""Hyperparameters in the state.
+
+``@optimizer`` turns a factory, written like optax's, into one whose numbers live in the state. ``init`` puts them there;
+``update`` builds the transformation from the numbers that it finds there, so it holds none of its own: all optimizers of a
+factory have equal ``update``s, and share one compiled step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import dataclasses
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxopt_course import checks
+from jaxopt_course.transform.leaves import check_floating, check_same_tree
+from jaxopt_course.types import OptState, Params, Schedule, Updates, real_dtype
+
+__all__ = ["HyperparamsState", "hyperparams", "inject", "optimizer", "set_hyperparams"]
+
+P = ParamSpec("P")
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """What makes two optimizers the same program: the factory and its static arguments."""
+
+    factory: Callable[..., optax.GradientTransformation]
+    static: tuple[tuple[str, Any], ...]
+    accepted: tuple[tuple[str, checks.Interval], ...] = ()
+
+    @property
+    def name(self) -> str:
+        return getattr(self.factory, "__name__", repr(self.factory))
+
+    def build(self, numbers: Mapping[str, Any]) -> optax.GradientTransformationExtraArgs:
+        """The transformation for these numbers."""
+        with _building():
+            return optax.with_extra_args_support(self.factory(**numbers, **dict(self.static)))
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=["step", "hyperparams", "inner"], meta_fields=["rule"]
+)
+@dataclasses.dataclass(frozen=True)
+class HyperparamsState:
+    """The state of every optimizer of ours.
+
+    Attributes:
+        step: updates done, int32.
+        hyperparams: name → array, :class:`~jaxopt_course.types.Schedule`, or None.
+        inner: the method's own state.
+        rule: the factory and its static arguments (static).
+    """
+
+    step: jax.Array
+    hyperparams: dict[str, Any]
+    inner: Any
+    rule: Rule
+
+    def values(self, step: jax.Array, dtype: Any = None) -> dict[str, Any]:
+        """The hyperparameters' values at ``step``."""
+        dtype = dtype or jnp.result_type(float)
+        values = {k: v(step) if isinstance(v, Schedule) else v for k, v in self.hyperparams.items()}
+        return {k: None if v is None else jnp.asarray(v).astype(dtype) for k, v in values.items()}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Init:
+    """``init``: the method's state, and the hyperparameters in the default float dtype."""
+
+    rule: Rule
+    hyperparams: dict[str, Any]
+
+    def __call__(self, params: Params) -> HyperparamsState:
+        check_floating(f"{self.rule.name}.init", params)
+        numbers = jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(float)), self.hyperparams)
+        state = HyperparamsState(jnp.zeros((), jnp.int32), numbers, None, self.rule)
+        inner = self.rule.build(state.values(state.step, real_dtype(params))).init(params)
+        return dataclasses.replace(state, inner=inner)
+
+
+@dataclasses.dataclass(frozen=True)
+class Update:
+    """``update``: everything it needs is in the state. Equal, and of equal hash, when the rule is."""
+
+    rule: Rule
+
+    def __call__(
+        self, updates: Updates, state: HyperparamsState, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, HyperparamsState]:
+        name = self.rule.name
+        if not isinstance(state, HyperparamsState) or state.rule != self.rule:
+            raise ValueError(f"{name}.update: this state was not made by this optimizer's init: {type(state).__name__}")
+        if params is not None and jax.tree.structure(updates) != jax.tree.structure(params):
+            check_same_tree(f"{name}.update: gradients", updates, "parameters", params)
+        transform = self.rule.build(state.values(state.step, real_dtype(updates)))
+        new, inner = transform.update(updates, state.inner, params, **extra)
+        new, inner = _cast_like(new, updates), _cast_like(inner, state.inner)
+        return new, dataclasses.replace(state, step=state.step + 1, inner=inner)
+
+
+def optimizer(
+    factory: Callable[P, optax.GradientTransformation],
+) -> Callable[P, optax.GradientTransformationExtraArgs]:
+    """Decorator: a factory of gradient transformations becomes one whose numbers live in the state.
+
+    Positional arguments are hyperparameters: each takes a number, a scalar array (traced too) or a schedule, and is checked
+    against the :class:`~jaxopt_course.checks.Interval` in its annotation. Keyword-only arguments are static. Inside the
+    factory the hyperparameters are arrays; other decorated factories called there become part of it.
+
+    Args:
+        factory: ``factory(numbers..., *, static...) → optax.GradientTransformation``.
+
+    Returns:
+        The factory, with the same signature, of ``optax.GradientTransformationExtraArgs``.
+
+    >>> @optimizer
+    ... def signed(learning_rate):
+    ...     def update(grads, state, params=None):
+    ...         return jax.tree.map(lambda g: -learning_rate * jnp.sign(g), grads), state
+    ...     return optax.GradientTransformation(lambda params: (), update)
+    >>> tx = signed(0.5)
+    >>> state = tx.init(jnp.zeros(2))
+    >>> tx.update(jnp.array([3.0, -4.0]), set_hyperparams(state, learning_rate=0.25))[0]
+    Array([-0.25,  0.25], dtype=float32)
+    >>> signed(0.5).update == signed(0.1).update
+    True
+    """
+    signature = inspect.signature(factory)
+    sort = functools.partial(checks.bind, signature, getattr(factory, "__name__", "optimizer"))
+    return _lift(factory, sort, checks.intervals(factory))
+
+
+def inject(
+    factory: Callable[P, optax.GradientTransformation], *, static: tuple[str, ...] = ()
+) -> Callable[P, optax.GradientTransformationExtraArgs]:
+    """Hyperparameters in the state for a foreign factory: ``jc.inject(optax.lion)(1e-4)``.
+
+    Floats, floating-point arrays and schedules become hyperparameters, and so does an integer given where the default is a
+    float or missing; everything else, and what ``static`` names, stays static.
+
+    Args:
+        factory: optax's, or anybody's.
+        static: names of arguments to leave alone (a callable that is no schedule, say).
+
+    Raises:
+        TypeError: an unknown argument, or a static one that is not hashable.
+
+    >>> tx = inject(optax.lion)(1e-4, b1=0.95)
+    >>> {k: round(float(v), 5) for k, v in hyperparams(tx.init(jnp.zeros(2))).items()}
+    {'b1': 0.95, 'b2': 0.99, 'learning_rate': 0.0001, 'weight_decay': 0.001}
+    """
+    if getattr(factory, "has_hyperparams_in_state", False):
+        return factory  # type: ignore[return-value]  # ours already
+    parameters = inspect.signature(factory).parameters
+
+    def sort(args: tuple, kwargs: Mapping[str, Any]) -> checks.Arguments:
+        kinds = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in parameters.values() if p.kind != p.VAR_KEYWORD]
+        given = checks.bind(inspect.Signature(kinds), name, args, kwargs).numbers
+        numbers = {k: v for k, v in given.items() if k not in static and _is_number(v, parameters[k])}
+        rest = {k: v for k, v in given.items() if k not in numbers}
+        for key, value in rest.items():
+            try:
+                hash(value)
+            except TypeError:
+                raise TypeError(f"{name}: {key} must be hashable; got {value!r} (give a function that returns it)") from None
+        return checks.Arguments(numbers, rest)
+
+    name = getattr(factory, "__name__", "factory")
+    return _lift(factory, sort, {})
+
+
+def hyperparams(opt_state: OptState) -> dict[str, jax.Array]:
+    """What the last update used (before the first: what it will use), by name.
+
+    Names are short (``"learning_rate"``) where they are unique, else paths (``"weights/learning_rate"``).
+
+    Args:
+        opt_state: any optimizer state with states of ours, or of ``optax.inject_hyperparams``, in it.
+
+    >>> import jaxopt_course as jc
+    >>> state = jc.sgd(jc.schedules.linear(1.0, 0.0, 10)).init(jnp.zeros(2))
+    >>> hyperparams(state)
+    {'learning_rate': Array(1., dtype=float32)}
+    """
+    values = {
+        (path, name): value
+        for path, node in _nodes(opt_state)
+        for name, value in _last_values(node).items()
+        if value is not None
+    }
+    return {short: values[full] for full, short in _short_names(list(values)).items()}
+
+
+def set_hyperparams(opt_state: OptState, values: Mapping[str, Any] | None = None, **named: Any) -> OptState:
+    """The state with other hyperparameters: mid-run, or to differentiate by them, or to stack a population.
+
+    Args:
+        opt_state: any optimizer state that :func:`hyperparams` can read.
+        values: name or path → number or array. A schedule's own numbers are at ``"learning_rate/decay_rate"``.
+        named: the same, as keywords.
+
+    Raises:
+        ValueError: an unknown or ambiguous name, a value outside what the optimizer accepts, or a scheduled
+            hyperparameter (its schedule's numbers are named).
+
+    >>> import jaxopt_course as jc
+    >>> state = jc.sgd(0.1).init(jnp.zeros(2))
+    >>> hyperparams(set_hyperparams(state, learning_rate=0.01))
+    {'learning_rate': Array(0.01, dtype=float32)}
+    """
+    nodes = _nodes(opt_state)
+    known = {(path, *tail): (path, tail) for path, node in nodes for tail in _settable(node)}
+    names = {short: known[full] for full, short in _short_names(list(known)).items()}
+    scheduled = {
+        short for path, node in nodes for name in node.hyperparams if _is_scheduled(node, name)
+        for short in (name, "/".join((*path, name)))
+    }  # fmt: skip
+    changes: dict[tuple[str, ...], dict[tuple[str, ...], Any]] = {}
+    for name, value in {**(values or {}), **named}.items():
+        if name in scheduled and name not in names:
+            parts = [short for short in names if short.startswith(f"{name}/")] or ["(a function: nothing)"]
+            raise ValueError(f"set_hyperparams: {name} follows a schedule; set its numbers: {', '.join(parts)}")
+        if name not in names:
+            raise ValueError(f"set_hyperparams: no hyperparameter {name!r}{checks.closest(name, names)}")
+        path, tail = names[name]
+        changes.setdefault(path, {})[tail] = value
+    for path, change in changes.items():
+        old = dict(_nodes(opt_state))[path]
+        new = _with_values(old, change)
+        opt_state = _substitute(opt_state, old, new)
+    return opt_state
+
+
+# How a factory becomes an optimizer.
+
+_is_building = contextvars.ContextVar("is_building", default=False)
+
+
+@contextlib.contextmanager
+def _building():
+    token = _is_building.set(True)
+    try:
+        yield
+    finally:
+        _is_building.reset(token)
+
+
+def _lift(factory: Callable, sort: Callable[..., checks.Arguments], accepted: Mapping[str, checks.Interval]) -> Callable:
+    name = getattr(factory, "__name__", repr(factory))
+
+    @functools.wraps(factory)
+    def make(*args: Any, **kwargs: Any) -> optax.GradientTransformationExtraArgs:
+        numbers, static = sort(args, kwargs)
+        # A part of a larger factory, or of optax.inject_hyperparams, has its numbers given by the whole.
+        part = _is_building.get() or sys._getframe(1).f_globals.get("__name__") == optax.inject_hyperparams.__module__
+        if part and not any(callable(value) for value in numbers.values()):
+            return Rule(factory, tuple(static.items())).build(numbers)
+        hyper = {key: _as_hyperparameter(name, key, value, accepted.get(key)) for key, value in numbers.items()}
+        rule = Rule(factory, tuple(static.items()), tuple(accepted.items()))
+        rule.build({k: 1.0 if isinstance(v, Schedule) else v for k, v in hyper.items()})  # its own checks, at this call
+        return optax.GradientTransformationExtraArgs(Init(rule, hyper), Update(rule))
+
+    make.has_hyperparams_in_state = True  # type: ignore[attr-defined]  # what `inject` looks for
+    return make
+
+
+def _as_hyperparameter(where: str, name: str, value: Any, interval: checks.Interval | None) -> Any:
+    if value is None or isinstance(value, Schedule):
+        return value
+    if callable(value):
+        return Schedule(value)
+    checks.check_number(where, name, value, interval)
+    return value
+
+
+def _is_number(value: Any, parameter: inspect.Parameter) -> bool:
+    if isinstance(value, (bool, str)) or value is None:
+        return False
+    if callable(value):  # a schedule, if that is what the argument takes
+        return "Schedule" in str(parameter.annotation) or isinstance(value, Schedule)
+    if isinstance(value, int):
+        return parameter.default is inspect.Parameter.empty or isinstance(parameter.default, float)
+    return isinstance(value, float) or (hasattr(value, "dtype") and jnp.issubdtype(value.dtype, jnp.floating))
+
+
+def _cast_like(tree: Any, like: Any) -> Any:
+    """Foreign transformations may widen what they are given: keep every leaf's dtype."""
+    leaves, treedef = jax.tree.flatten(tree)
+    olds, old_treedef = jax.tree.flatten(like)
+    if treedef != old_treedef or all(n is o or _dtype(n) == _dtype(o) for n, o in zip(leaves, olds, strict=True)):
+        return tree
+    return treedef.unflatten([jnp.asarray(n).astype(_dtype(o)) for n, o in zip(leaves, olds, strict=True)])
+
+
+def _dtype(leaf: Any) -> Any:
+    return getattr(leaf, "dtype", None) or jnp.result_type(leaf)
+
+
+# Where hyperparameters are in a state, and what they are called.
+
+_Injected = (HyperparamsState, optax.InjectStatefulHyperparamsState)
+
+
+def _nodes(opt_state: OptState, prefix: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
+    """Every state with hyperparameters, outermost first, with its path (dict keys and positions only)."""
+    found = []
+    is_node = lambda s: isinstance(s, _Injected)  # noqa: E731  # shorter than the def, used twice
+    for path, node in jax.tree_util.tree_leaves_with_path(opt_state, is_leaf=is_node):
+        if is_node(node):
+            here = prefix + tuple(str(getattr(k, "key", getattr(k, "idx", ""))) for k in path if not hasattr(k, "name"))
+            found.append((here, node))
+            ours = isinstance(node, HyperparamsState)
+            found += _nodes(node.inner if ours else node.inner_state, (*here, node.rule.name if ours else "injected"))
+    return found
+
+
+def _last_values(node: Any) -> dict[str, Any]:
+    if isinstance(node, HyperparamsState):
+        return node.values(jnp.maximum(node.step - 1, 0))
+    return dict(node.hyperparams)
+
+
+def _is_scheduled(node: Any, name: str) -> bool:
+    if isinstance(node, HyperparamsState):
+        return isinstance(node.hyperparams[name], Schedule)
+    return name in node.hyperparams_states
+
+
+def _settable(node: Any) -> list[tuple[str, ...]]:
+    """The paths, inside a node, of the numbers that can be set."""
+    leaves = jax.tree_util.tree_leaves_with_path(node.hyperparams)
+    tails = [tuple(str(key.key) for key in path) for path, _ in leaves]
+    return [tail for tail in tails if len(tail) > 1 or not _is_scheduled(node, tail[0])]
+
+
+def _short_names(paths: list[tuple[Any, ...]]) -> dict[tuple[Any, ...], str]:
+    """(node path, *tail) → the tail where it is unique, else the whole path."""
+    tails = ["/".join(tail) for _, *tail in paths]
+    return {
+        full: tail if tails.count(tail) == 1 else "/".join((*full[0], tail))
+        for full, tail in zip(paths, tails, strict=True)
+    }
+
+
+def _substitute(tree: Any, old: Any, new: Any) -> Any:
+    """The tree with one node, found by identity, exchanged."""
+
+    def exchange(node):
+        if node is old:
+            return new
+        if isinstance(node, _Injected):
+            field = "inner" if isinstance(node, HyperparamsState) else "inner_state"
+            inner = _substitute(getattr(node, field), old, new)
+            return dataclasses.replace(node, inner=inner) if field == "inner" else node._replace(inner_state=inner)
+        return node
+
+    return jax.tree.map(exchange, tree, is_leaf=lambda s: isinstance(s, _Injected))
+
+
+def _with_values(node: Any, change: dict[tuple[str, ...], Any]) -> Any:
+    ours = isinstance(node, HyperparamsState)
+    name, accepted = (node.rule.name, dict(node.rule.accepted)) if ours else ("inject_hyperparams", {})
+
+    def replace(path, old):
+        tail = tuple(str(key.key) for key in path)
+        if tail not in change:
+            return old
+        value, shown = change[tail], "/".join(tail)
+        holder = node.hyperparams[tail[0]]
+        interval = accepted.get(shown) if len(tail) == 1 else checks.intervals(holder.rule).get(tail[1])
+        checks.check_number(f"set_hyperparams({name})", shown, value, interval, scalar=False)
+        if jnp.shape(value) not in ((), jnp.shape(old)):
+            raise ValueError(
+                f"set_hyperparams({name}): {shown} has shape {jnp.shape(old)}; got an array of shape {jnp.shape(value)}"
+            )
+        return jnp.broadcast_to(jnp.asarray(value, old.dtype), jnp.shape(old))
+
+    numbers = jax.tree_util.tree_map_with_path(replace, node.hyperparams)
+    return dataclasses.replace(node, hyperparams=numbers) if ours else node._replace(hyperparams=numbers)

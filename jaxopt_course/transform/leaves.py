@@ -1,0 +1,108 @@
+"""From an equation for one array to a tree of arrays.
+
+An equation is a module-level function, so that it is traced once for each shape and dtype, not once for each leaf: on
+trees of many leaves that is most of what tracing an optimizer costs.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxopt_course.types import Params, real_dtype
+
+__all__ = ["check_floating", "check_same_tree", "map_leaves", "zeros_like"]
+
+
+def _is_none(leaf: Any) -> bool:
+    return leaf is None
+
+
+def _widen(array: jax.Array) -> jax.Array:
+    return array.astype(jnp.promote_types(array.dtype, jnp.float32))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _apply(equation, static, grad, accumulators, scalars):
+    dtype = real_dtype((grad, accumulators))
+    scalars = {name: value.astype(dtype) for name, value in scalars.items()}
+    update, *new = equation(_widen(grad), *map(_widen, accumulators), **scalars, **dict(static))
+    return update.astype(grad.dtype), tuple(n.astype(o.dtype) for n, o in zip(new, accumulators, strict=True))
+
+
+def map_leaves(equation: Callable[..., Any], grads: Any, *accumulators: Any, **options: Any) -> tuple[Any, ...]:
+    """Apply ``equation(g, *accumulators, **options) → (update, *new_accumulators)`` to every leaf.
+
+    Arithmetic is done in ``promote_types(leaf, float32)``; updates and accumulators keep their own dtypes. Where a gradient
+    is None, its update is None and its accumulators stay.
+
+    Args:
+        equation: a module-level function of arrays (it is the key of the trace cache).
+        grads: tree of gradients.
+        accumulators: trees of the same structure and shapes.
+        options: scalars (traced), and booleans, strings or None (static).
+
+    Returns:
+        The tree of updates, followed by the new accumulators' trees.
+
+    Raises:
+        ValueError: a tree or a shape does not match the gradients', with the leaf's path.
+
+    >>> def decayed_sum(g, m, decay):
+    ...     m = decay * m + g
+    ...     return -m, m
+    >>> updates, m = map_leaves(decayed_sum, {"w": jnp.ones(2)}, {"w": jnp.ones(2)}, decay=0.5)
+    >>> updates["w"], m["w"]
+    (Array([-1.5, -1.5], dtype=float32), Array([1.5, 1.5], dtype=float32))
+    """
+    is_static = {name: isinstance(value, (bool, str)) or value is None for name, value in options.items()}
+    static = tuple((name, value) for name, value in options.items() if is_static[name])
+    scalars = {name: value for name, value in options.items() if not is_static[name]}
+    leaves, treedef = jax.tree.flatten(grads, is_leaf=_is_none)
+    for tree in accumulators:
+        check_same_tree("update: gradients", grads, "the optimizer's state", tree)
+    columns = zip(leaves, *(treedef.flatten_up_to(tree) for tree in accumulators), strict=True)
+    out = [
+        (g, *acc) if g is None else (lambda u, new: (u, *new))(*_apply(equation, static, g, tuple(acc), scalars))
+        for g, *acc in columns
+    ]
+    return tuple(treedef.unflatten([row[i] for row in out]) for i in range(1 + len(accumulators)))
+
+
+def zeros_like(params: Params, dtype: Any = None, *, real: bool = False) -> Params:
+    """An accumulator: zeros in the leaves' shapes, in their dtype or ``dtype``; of real dtype if ``real``."""
+
+    def zeros(leaf):
+        own = jnp.result_type(leaf) if dtype is None else jnp.dtype(dtype)
+        return jnp.zeros(jnp.shape(leaf), jnp.finfo(own).dtype if real else own)
+
+    return jax.tree.map(zeros, params)
+
+
+def check_floating(where: str, params: Params) -> None:
+    """Raise a TypeError that names the first leaf that is not floating point (or complex)."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        if not jnp.issubdtype(jnp.result_type(leaf), jnp.inexact):
+            name = jax.tree_util.keystr(path) or "params"
+            raise TypeError(
+                f"{where}: parameters must be floating point; {name} is {jnp.result_type(leaf)} (leave it out by optax.masked)"
+            )
+
+
+def check_same_tree(what: str, tree: Any, like_what: str, like: Any) -> None:
+    """Raise a ValueError with the first path at which two trees differ in structure or shape (None matches anything)."""
+    mine = dict(jax.tree_util.tree_leaves_with_path(tree, is_leaf=_is_none))
+    theirs = dict(jax.tree_util.tree_leaves_with_path(like, is_leaf=_is_none))
+    for path in (*mine, *theirs):
+        name = jax.tree_util.keystr(path) or "the leaf"
+        if path not in mine or path not in theirs:
+            holder = like_what if path not in mine else what
+            raise ValueError(f"{what} and {like_what} differ in structure: only {holder} has {name}")
+        if mine[path] is not None and theirs[path] is not None and jnp.shape(mine[path]) != jnp.shape(theirs[path]):
+            raise ValueError(
+                f"{what} and {like_what} differ in shape at {name}: {jnp.shape(mine[path])} and {jnp.shape(theirs[path])}"
+            )

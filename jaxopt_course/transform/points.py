@@ -1,0 +1,140 @@
+"""Where an optimizer wants the gradient, and what to evaluate.
+
+A state may define ``displacement(**hyperparams)``, a tree to be added to the parameters before the gradient is taken
+(Nesterov's look-ahead), and ``eval_params(params)``, what to evaluate instead of them (an average). Both are found in any
+state that is built of such states: chains, masks (they leave gaps), partitions (their parts add up).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from optax.contrib import ScheduleFreeState, schedule_free_eval_params
+
+from jaxopt_course.transform.hyperparams import HyperparamsState
+from jaxopt_course.types import OptState, Params
+
+__all__ = ["ChainState", "displaced_paths", "eval_params", "gradient_point"]
+
+
+class ChainState(NamedTuple):
+    """The states of a chain's members, in order."""
+
+    members: tuple[OptState, ...]
+
+
+def gradient_point(opt_state: OptState, params: Params) -> Params:
+    """Where to take the gradient for the coming update: θ, plus the displacement that a state may define.
+
+    θ − μₜm for look-ahead Nesterov, with μₜ the value of the coming update; θ itself for everything else.
+
+    Args:
+        opt_state: the state of any optimizer, ours or optax's.
+        params: θ.
+
+    Returns:
+        A tree like ``params``.
+
+    Raises:
+        ValueError: two displacements on one leaf, or a look-ahead inside ``optax.chain`` with a transformation behind it
+            (``jc.chain`` can check that this one leaves the step alone; optax's cannot).
+
+    >>> import jaxopt_course as jc
+    >>> tx, theta = jc.nesterov(0.1, 0.9), jnp.array([1.0])
+    >>> step, state = tx.update(jnp.array([2.0]), tx.init(theta), theta)
+    >>> gradient_point(state, optax.apply_updates(theta, step))  # 0.8 − 0.9 · 0.2
+    Array([0.62], dtype=float32)
+    """
+    displacements: dict[Any, Any] = {}
+    for state, owner in _find(opt_state, "displacement"):
+        values = owner.values(owner.step, jnp.result_type(float))
+        for path, leaf in jax.tree_util.tree_leaves_with_path(state.displacement(**values)):
+            if path in displacements:
+                raise ValueError(f"two look-aheads displace the same leaf, {jax.tree_util.keystr(path) or 'params'}")
+            displacements[path] = leaf
+    if not displacements:
+        return params
+    move = lambda path, p: p if path not in displacements else (p + displacements[path]).astype(jnp.result_type(p))  # noqa: E731
+    return jax.tree_util.tree_map_with_path(move, params)
+
+
+def eval_params(opt_state: OptState, params: Params) -> Params:
+    """What to evaluate: the average, for the optimizers that keep one (optax's schedule-free too), else the parameters.
+
+    Args:
+        opt_state: the state of any optimizer, ours or optax's.
+        params: the parameters that are trained.
+
+    Returns:
+        A tree like ``params``.
+
+    >>> import jaxopt_course as jc
+    >>> tx = optax.contrib.schedule_free_sgd(0.1)
+    >>> state = tx.init(jnp.array([1.0]))
+    >>> eval_params(state, jnp.array([2.0]))  # (2 − 0.1 · 1) / 0.9
+    Array([2.1111112], dtype=float32)
+    """
+    averaged: dict[Any, Any] = {}
+    for state, _ in _find(opt_state, "eval_params"):
+        like = getattr(state, "z", None) if isinstance(state, ScheduleFreeState) else state.average
+        own = _restrict(params, like)
+        tree = schedule_free_eval_params(state, own) if isinstance(state, ScheduleFreeState) else state.eval_params(own)
+        averaged |= dict(jax.tree_util.tree_leaves_with_path(tree))
+    if not averaged:
+        return params
+    return jax.tree_util.tree_map_with_path(lambda path, p: averaged.get(path, p), params)
+
+
+def displaced_paths(opt_state: OptState) -> set[Any]:
+    """The paths of the leaves that a state's look-aheads displace."""
+    paths: set[Any] = set()
+    for state, owner in _find(opt_state, "displacement"):
+        tree = jax.eval_shape(lambda s, o: s.displacement(**o.values(o.step)), state, owner)
+        here = {path for path, _ in jax.tree_util.tree_leaves_with_path(tree)}
+        if here & paths:
+            raise ValueError(f"two look-aheads displace the same leaf, {jax.tree_util.keystr(min(here & paths, key=str))}")
+        paths |= here
+    return paths
+
+
+def _find(state: Any, method: str, owner: HyperparamsState | None = None) -> Iterator[tuple[Any, Any]]:
+    """Every state in ``state`` that defines ``method``, with the hyperparameters' state that it belongs to."""
+    if _defines(state, method):
+        yield state, owner
+        return
+    if isinstance(state, HyperparamsState):
+        yield from _find(state.inner, method, state)
+        return
+    if isinstance(state, ChainState):  # checked by its init
+        for member in state.members:
+            yield from _find(member, method, owner)
+        return
+    interesting = lambda s: s is not state and (  # noqa: E731
+        isinstance(s, (HyperparamsState, ChainState)) or type(s) is tuple or _defines(s, method)
+    )
+    children = [c for c in jax.tree.leaves(state, is_leaf=interesting) if interesting(c)]
+    if type(state) is tuple and method == "displacement":
+        behind = [i for i, child in enumerate(state[:-1]) if any(True for _ in _find(child, method, owner))]
+        if behind:
+            raise ValueError(
+                "optax.chain has a transformation behind a look-ahead, which must not change its step: "
+                "use jaxopt_course.chain, which checks that, or put the look-ahead last"
+            )
+    for child in children:
+        yield from _find(child, method, owner)
+
+
+def _defines(state: Any, method: str) -> bool:
+    if isinstance(state, ScheduleFreeState):
+        return method == "eval_params"
+    return isinstance(state, tuple) and callable(getattr(type(state), method, None))
+
+
+def _restrict(params: Params, like: Any) -> Any:
+    """The parameters in the structure of ``like``, which may have gaps."""
+    leaves = dict(jax.tree_util.tree_leaves_with_path(params))
+    return jax.tree_util.tree_map_with_path(lambda path, _: leaves[path], like)

@@ -1,0 +1,137 @@
+"""The words that everything else is written in.
+
+The lectures' symbols and our names: θ, x, w → ``params``; α, γ, η → ``learning_rate``; λ (lecture 000), μ (002) →
+``momentum``; μ₁, μ₂ (002) → ``b1``, ``b2``; ρ, k → ``decay_rate`` or ``transition_steps``; n → ``num_examples``; m, n_b,
+\\|B\\| → ``batch_size``; λ (001, 003) → ``regularization``; t → ``step``, from 0.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, Concatenate, ParamSpec, TypeAlias, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxopt_course import checks
+from jaxopt_course.checks import Interval
+
+__all__ = [
+    "Batch", "Decay", "Fraction", "Grads", "Key", "ModelState", "NonNegative", "OptState", "Parametric", "Params",
+    "Positive", "Regularizer", "Scalar", "ScalarOrSchedule", "Schedule", "Updates", "parametric", "real_dtype",
+]  # fmt: skip
+
+P = ParamSpec("P")
+R = TypeVar("R", bound="Parametric")
+
+Params: TypeAlias = Any  # a pytree of floating-point arrays
+Grads: TypeAlias = Any  # a pytree like the parameters
+Updates: TypeAlias = Any  # a pytree like the parameters; `optax.apply_updates` adds it
+ModelState: TypeAlias = Any  # what a model carries besides parameters: batch statistics
+OptState: TypeAlias = Any
+Batch: TypeAlias = Any  # a pytree with one leading axis; supervised: {"x": ..., "y": ...}
+Key: TypeAlias = jax.Array
+Scalar: TypeAlias = jax.typing.ArrayLike
+
+
+@jax.tree_util.register_pytree_with_keys_class
+@dataclasses.dataclass(frozen=True, eq=False)
+class Parametric:
+    """A function with numbers in it, as a frozen pytree: the rule is static, the numbers are leaves.
+
+    Equal rules with other numbers have the same tree structure, so they share compiled code; ``vmap``, ``grad`` and
+    checkpoints reach the numbers like any others.
+    """
+
+    rule: Callable[..., Any]
+    numbers: dict[str, Any] = dataclasses.field(default_factory=dict)
+    static: tuple[tuple[str, Any], ...] = ()
+
+    def __call__(self, argument: Any) -> Any:
+        return self.rule(argument, **self.numbers, **dict(self.static))
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other) or jax.tree.structure(self) != jax.tree.structure(other):
+            return False
+        return all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(self), jax.tree.leaves(other), strict=True))
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.rule, self.static, tuple(self.numbers)))
+
+    def __repr__(self) -> str:
+        shown = [f"{k}={v}" for k, v in (*self.numbers.items(), *self.static)]
+        return f"{getattr(self.rule, '__name__', self.rule)}({', '.join(shown)})"
+
+    def tree_flatten_with_keys(self):
+        keyed = [(jax.tree_util.DictKey(name), value) for name, value in self.numbers.items()]
+        return keyed, (self.rule, tuple(self.numbers), self.static)
+
+    @classmethod
+    def tree_unflatten(cls, auxiliary, children):
+        rule, names, static = auxiliary
+        return cls(rule, dict(zip(names, children, strict=True)), static)
+
+
+@jax.tree_util.register_pytree_with_keys_class
+class Schedule(Parametric):
+    """A value for each step: ``schedule(step)``, from step 0. A pytree (see :class:`Parametric`), a valid optax schedule."""
+
+    def __call__(self, step: Any) -> jax.Array:
+        return super().__call__(jnp.asarray(step, jnp.result_type(float)))
+
+
+@jax.tree_util.register_pytree_with_keys_class
+class Regularizer(Parametric):
+    """λR(θ) [A2]: ``regularizer(params)`` is a scalar. A pytree (see :class:`Parametric`), so λ can be traced and swept."""
+
+
+def parametric(kind: type[R]) -> Callable[[Callable[Concatenate[Any, P], Any]], Callable[P, R]]:
+    """Decorator: turn ``rule(argument, numbers..., *, static...)`` into a factory ``(numbers..., *, static...) → kind``.
+
+    Numbers are checked against the :class:`~jaxopt_course.checks.Interval` of their annotation.
+
+    >>> @parametric(Schedule)
+    ... def harmonic(step, init_value: NonNegative):
+    ...     return init_value / (1 + step)
+    >>> float(harmonic(0.5)(1)), harmonic(0.5) == harmonic(0.5), harmonic(0.5) == harmonic(0.1)
+    (0.25, True, False)
+    """
+
+    def decorate(rule: Callable[Concatenate[Any, P], Any]) -> Callable[P, R]:
+        signature = inspect.signature(rule)
+        signature = signature.replace(parameters=list(signature.parameters.values())[1:])
+        name = rule.__name__
+
+        @functools.wraps(rule)
+        def factory(*args: P.args, **kwargs: P.kwargs) -> R:
+            numbers, static = checks.bind(signature, name, args, kwargs)
+            accepted = checks.intervals(rule)
+            for key, value in numbers.items():
+                if callable(value) and kind is Schedule:
+                    numbers[key] = value if isinstance(value, Schedule) else Schedule(value)
+                else:
+                    checks.check_number(name, key, value, accepted.get(key), scalar=True)
+            return kind(rule, numbers, tuple(static.items()))
+
+        factory.__signature__ = signature  # type: ignore[attr-defined]  # what help() and inspect show
+        return factory
+
+    return decorate
+
+
+ScalarOrSchedule: TypeAlias = Scalar | Schedule | Callable[[Any], Any]
+NonNegative: TypeAlias = Annotated[ScalarOrSchedule, Interval(0)]
+Positive: TypeAlias = Annotated[ScalarOrSchedule, Interval(0, open_low=True)]
+Fraction: TypeAlias = Annotated[ScalarOrSchedule, Interval(0, 1)]
+Decay: TypeAlias = Annotated[ScalarOrSchedule, Interval(0, 1, open_high=True)]
+
+
+def real_dtype(tree: Any) -> Any:
+    """The real dtype to compute in for these leaves: their common one, at least float32 (default float if there are none)."""
+    dtypes = {jnp.result_type(leaf) for leaf in jax.tree.leaves(tree)}
+    dtype = jnp.result_type(*dtypes, jnp.float32) if dtypes else jnp.result_type(float)
+    return jnp.finfo(dtype).dtype
