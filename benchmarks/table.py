@@ -73,9 +73,7 @@ def main() -> None:
     text = readme.read_text()
     filled = fill(text)
     if "--check" in sys.argv[1:]:
-        sys.exit(
-            filled != text and "README.md: the tables are not those of benchmarks/results: python -m benchmarks.table"
-        )
+        sys.exit("README.md is behind benchmarks/results: python -m benchmarks.table" if filled != text else None)
     readme.write_text(filled)
 
 

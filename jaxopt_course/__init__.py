@@ -1,3 +1,93 @@
+"""jaxopt_course: five lectures on stochastic gradient descent, as optimizers, compiled training and measurements on JAX.
+
+>>> import jaxopt_course as jc
+>>> problem = jc.problems.digits(model="mlp")
+>>> result = jc.fit(problem, jc.adam(1e-3), batch_size=32, epochs=5, key=0)
+>>> result.evaluate("test")["accuracy"] > 0.8
+True
+
+An optimizer is a pair of functions, the one that optax defines; its hyperparameters are data in its state; it says where it
+wants the gradient; many steps are one program; a population is the same program with one more axis.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+# Optimizers, their kernels, and their schedules
 from jaxopt_course import schedules
-from jaxopt_course.optimizers import *
-from jaxopt_course.transform import *
+from jaxopt_course.optimizers import CATALOG, adam, momentum, nesterov, scale_by_adam, scale_by_learning_rate, sgd
+
+# Problems: what is minimised
+from jaxopt_course.problems.objective import Data, Problem
+
+# Composing, and what states know
+from jaxopt_course.transform import (
+    chain,
+    eval_params,
+    gradient_point,
+    hyperparams,
+    inject,
+    map_leaves,
+    optimizer,
+    set_hyperparams,
+    zeros_like,
+)
+
+if TYPE_CHECKING:
+    from jaxopt_course import problems, testing
+    from jaxopt_course.race import Race, race
+    from jaxopt_course.training import (
+        Minimum,
+        Moment,
+        NonFiniteError,
+        Result,
+        Step,
+        TrainState,
+        fit,
+        init_state,
+        make_step,
+        minimize,
+        samplers,
+        stopping,
+    )
+
+__all__ = [
+    # optimizers
+    "sgd", "momentum", "nesterov", "adam", "scale_by_adam", "scale_by_learning_rate", "CATALOG", "schedules",
+    # composing
+    "chain", "optimizer", "inject", "hyperparams", "set_hyperparams", "gradient_point", "eval_params", "map_leaves",
+    "zeros_like",
+    # problems
+    "problems", "Problem", "Data",
+    # training
+    "fit", "Result", "TrainState", "init_state", "Moment", "NonFiniteError", "make_step", "Step", "minimize", "Minimum",
+    "samplers", "stopping",
+    # comparing
+    "race", "Race",
+    # holding optimizers to the laws
+    "testing",
+]  # fmt: skip
+
+_ON_FIRST_USE = {
+    **dict.fromkeys(("problems", "testing"), ""),
+    **dict.fromkeys(("Race", "race"), "race"),
+    **dict.fromkeys(
+        ("fit", "Result", "TrainState", "init_state", "Moment", "NonFiniteError", "make_step", "Step", "minimize",
+         "Minimum", "samplers", "stopping"), "training",
+    ),
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ON_FIRST_USE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if home := _ON_FIRST_USE[name]:
+        value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    else:
+        value = importlib.import_module(f"{__name__}.{name}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -23,7 +23,7 @@ def prepare(row, data):
             key=0,
             state=None if result is None else result.state,
             progress=False,
-            evaluate=False,
+            evaluate=None,
         )
         jax.block_until_ready(result.params)
         return len(data.x) // row.batch_size

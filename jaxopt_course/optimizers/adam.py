@@ -10,17 +10,18 @@ zero at the first step: like the paper, we update first.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Int
 
 from jaxopt_course.optimizers.descent import scale_by_learning_rate
 from jaxopt_course.optimizers.roots import abs_square, safe_sqrt
 from jaxopt_course.transform import chain, map_leaves, optimizer, zeros_like
 from jaxopt_course.types import Decay, NonNegative, Updates
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Int
 
 __all__ = ["AdamState", "adam", "scale_by_adam"]
 
@@ -132,6 +133,11 @@ def adam(
         Kingma & Ba, Adam: a method for stochastic optimization, 2015, algorithm 1. Lecture 002 [E4].
     """
     direction = scale_by_adam(
-        b1, b2, eps, bias_correction=bias_correction, eps_inside_sqrt=eps_inside_sqrt, accumulator_dtype=accumulator_dtype
+        b1,
+        b2,
+        eps,
+        bias_correction=bias_correction,
+        eps_inside_sqrt=eps_inside_sqrt,
+        accumulator_dtype=accumulator_dtype,
     )
     return chain(direction, scale_by_learning_rate(learning_rate))

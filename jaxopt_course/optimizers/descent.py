@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import optax
-from jaxtyping import Array, Float
 
 from jaxopt_course.transform import map_leaves, optimizer
 from jaxopt_course.types import NonNegative
 
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float
+
 __all__ = ["scale_by_learning_rate", "sgd"]
 
 
-def _scale(g: Float[Array, "..."], learning_rate: Float[Array, ""]):
+def _scale(g: Float[Array, ...], learning_rate: Float[Array, ""]):
     return (-learning_rate * g,)
 
 

@@ -72,9 +72,7 @@ def _accumulate(equation, state_class, accumulator_dtype, **numbers):
 
 
 @optimizer
-def momentum(
-    learning_rate: NonNegative, momentum: Fraction = 0.9, *, rate_inside: bool = True, accumulator_dtype: Any = None
-):
+def momentum(learning_rate: NonNegative, momentum: Fraction = 0.9, *, rate_inside: bool = True, accumulator_dtype: Any = None):
     """Gradient descent that keeps moving where past gradients agree (heavy ball).
 
     m ← μm + α∇L(θ), θ ← θ − m; on a constant gradient the step tends to α∇L / (1 − μ) [D2]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Inexact
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float, Inexact
 
 __all__ = ["abs_square", "safe_sqrt"]
 
 
-def abs_square(x: Inexact[Array, "..."]) -> Float[Array, "..."]:
+def abs_square(x: Inexact[Array, ...]) -> Float[Array, ...]:
     """|x|², real for complex x.
 
     >>> abs_square(jnp.array([3.0 + 4.0j, -2.0]))
@@ -19,7 +23,7 @@ def abs_square(x: Inexact[Array, "..."]) -> Float[Array, "..."]:
 
 
 @jax.custom_jvp
-def safe_sqrt(x: Float[Array, "..."]) -> Float[Array, "..."]:
+def safe_sqrt(x: Float[Array, ...]) -> Float[Array, ...]:
     """√x, with derivative 0 at 0 (where √ has none), so that derivatives through an optimizer stay finite.
 
     >>> safe_sqrt(4.0), jax.grad(safe_sqrt)(0.0), jax.grad(safe_sqrt)(4.0)

@@ -1,8 +1,8 @@
-"""Flax modules as models, batch statistics and dropout included; loaded by :mod:`jaxopt_course.problems.models` on first use.
+"""Flax modules as models, batch statistics and dropout included; :mod:`~jaxopt_course.problems.models` loads it when asked.
 
-Params and state are nested dicts of arrays, whatever the library keeps them in. What a module carries besides parameters
-(batch statistics) is the model's state and moves in training only. What is random in training draws from the step's key,
-so a run is a function of its key and nothing random is carried along.
+Parameters and state are nested dicts of arrays, whatever the library keeps them in. What a module carries besides
+parameters (batch statistics) is the model's state and moves in training only. What is random in training draws from the
+step's key, so a run is a function of its key, and no generator is carried along.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ import jax.numpy as jnp
 from flax import linen, nnx
 from jaxtyping import Array, Float, Shaped
 
-from jaxopt_course.checks import check_number, check_positive_integer
-from jaxopt_course.checks import Interval
+from jaxopt_course.checks import Interval, check_number, check_positive_integer
 from jaxopt_course.problems.models import pixels
 from jaxopt_course.types import Key, ModelState, Params
 
@@ -86,8 +85,8 @@ def from_nnx(factory: Callable[..., nnx.Module] | nnx.Module, **options: Any) ->
 
     Args:
         factory: a module class or function, called as ``factory(**options, rngs=...)``, or a module. A class with equal
-            options makes equal models, which share compiled code; it starts from the given key. A module starts from its
-            own parameters whatever the key, is not changed, and makes a model equal to itself only.
+            options makes equal models, which share compiled code; it starts from the given key. A module starts from
+            its own parameters whatever the key, is not changed, and makes a model equal to itself only.
         options: static keyword arguments of the factory, hashable.
 
     Returns:
@@ -152,8 +151,9 @@ class LinenModel:
 
     def init(self, key: Key, x_example: Shaped[Array, "one ..."]) -> tuple[Params, ModelState]:
         """The module's own initialisation."""
+        start: Any = self.net.init
         streams = self._streams(key, ("params", *self.rngs))
-        variables = dict(self.net.init(streams, pixels(x_example), **_mode(self.net, train=False)))
+        variables = dict(start(streams, pixels(x_example), **_mode(self.net, train=False)))
         return variables.pop("params", {}), variables
 
     def apply(
@@ -166,11 +166,10 @@ class LinenModel:
         train: bool = False,
     ) -> tuple[Array, ModelState]:
         """Outputs, and the state: moved in training, as it was in evaluation."""
-        variables, mode = {"params": params, **model_state}, _mode(self.net, train)
+        run: Any = functools.partial(self.net.apply, {"params": params, **model_state}, pixels(x), **_mode(self.net, train))
         if not train:
-            return self.net.apply(variables, pixels(x), **mode), model_state
-        streams = {} if key is None else self._streams(key, self.rngs)
-        outputs, moved = self.net.apply(variables, pixels(x), rngs=streams, mutable=list(model_state), **mode)
+            return run(), model_state
+        outputs, moved = run(rngs={} if key is None else self._streams(key, self.rngs), mutable=list(model_state))
         return outputs, dict(moved)
 
     def module(self, params: Params, model_state: ModelState) -> linen.Module:

@@ -1,8 +1,8 @@
 """Per-example losses and metrics: ``loss(outputs, batch) → [B]``, reading ``batch["y"]`` [A5].
 
-They return one value for each example, never their mean: the training step weights them, which makes ragged batches, class
-balance and importance sampling exact. A metric has the same form, and is measured in the same forward pass. The outputs
-are raw scores: logits, not probabilities. One output for each example may be ``[B]`` or ``[B, 1]``; nothing broadcasts.
+They return one value for each example, never their mean: the training step weights them, which makes ragged batches,
+class balance and importance sampling exact. A metric has the same form, and is measured in the same forward pass. The
+outputs are raw scores: logits, not probabilities. One output an example may be ``[B]`` or ``[B, 1]``; nothing broadcasts.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def squared_error(outputs: Float[Array, "batch *outputs"], batch: Batch) -> Float[Array, "batch"]:
+def squared_error(outputs: Float[Array, " batch *outputs"], batch: Batch) -> Float[Array, " batch"]:
     """Squared error, summed over the outputs of an example [A5].
 
     ℓ(ŷ, y) = Σⱼ (ŷⱼ − yⱼ)²
@@ -41,7 +41,7 @@ def squared_error(outputs: Float[Array, "batch *outputs"], batch: Batch) -> Floa
     return jnp.sum(errors, axis=tuple(range(1, errors.ndim)))
 
 
-def half_squared_error(outputs: Float[Array, "batch *outputs"], batch: Batch) -> Float[Array, "batch"]:
+def half_squared_error(outputs: Float[Array, " batch *outputs"], batch: Batch) -> Float[Array, " batch"]:
     """Half the squared error, whose gradient by ŷ is the plain residual [A5].
 
     ℓ(ŷ, y) = ½ Σⱼ (ŷⱼ − yⱼ)²
@@ -54,7 +54,7 @@ def half_squared_error(outputs: Float[Array, "batch *outputs"], batch: Batch) ->
     return 0.5 * squared_error(outputs, batch)
 
 
-def binary_hinge(outputs: Float[Array, "batch"], batch: Batch) -> Float[Array, "batch"]:
+def binary_hinge(outputs: Float[Array, " batch"], batch: Batch) -> Float[Array, " batch"]:
     """Hinge loss of a binary score [A5].
 
     ℓ(ŷ, y) = max(0, 1 − y·ŷ)
@@ -75,7 +75,7 @@ def binary_hinge(outputs: Float[Array, "batch"], batch: Batch) -> Float[Array, "
     return optax.losses.hinge_loss(*_aligned("binary_hinge", outputs, batch["y"]))
 
 
-def multiclass_hinge(outputs: Float[Array, "batch classes"], batch: Batch) -> Float[Array, "batch"]:
+def multiclass_hinge(outputs: Float[Array, "batch classes"], batch: Batch) -> Float[Array, " batch"]:
     """Hinge loss of the margin to the best wrong class [A5].
 
     ℓ(ŷ, t) = max(0, 1 − (ŷₜ − ŷⱼ)),  j = argmax_{k ≠ t} ŷₖ
@@ -96,7 +96,7 @@ def multiclass_hinge(outputs: Float[Array, "batch classes"], batch: Batch) -> Fl
     return optax.losses.multiclass_hinge_loss(*_labelled("multiclass_hinge", outputs, batch["y"]))
 
 
-def binary_cross_entropy(outputs: Float[Array, "batch"], batch: Batch) -> Float[Array, "batch"]:
+def binary_cross_entropy(outputs: Float[Array, " batch"], batch: Batch) -> Float[Array, " batch"]:
     """Cross-entropy of one logit, finite for any finite logit [A5].
 
     ℓ(z, y) = −y ln σ(z) − (1 − y) ln(1 − σ(z))
@@ -117,7 +117,7 @@ def binary_cross_entropy(outputs: Float[Array, "batch"], batch: Batch) -> Float[
     return optax.losses.sigmoid_binary_cross_entropy(*_aligned("binary_cross_entropy", outputs, batch["y"]))
 
 
-def cross_entropy(outputs: Float[Array, "batch classes"], batch: Batch) -> Float[Array, "batch"]:
+def cross_entropy(outputs: Float[Array, "batch classes"], batch: Batch) -> Float[Array, " batch"]:
     """Cross-entropy with hard targets [A5].
 
     ℓ(z, t) = −ln softmax(z)ₜ = ln Σₖ exp zₖ − zₜ
@@ -138,7 +138,7 @@ def cross_entropy(outputs: Float[Array, "batch classes"], batch: Batch) -> Float
     return optax.losses.softmax_cross_entropy_with_integer_labels(*_labelled("cross_entropy", outputs, batch["y"]))
 
 
-def negative_log_likelihood(outputs: Float[Array, "batch classes"], batch: Batch) -> Float[Array, "batch"]:
+def negative_log_likelihood(outputs: Float[Array, "batch classes"], batch: Batch) -> Float[Array, " batch"]:
     """Negative log-likelihood with soft targets [A5].
 
     ℓ(z, y) = −Σₖ yₖ ln softmax(z)ₖ
@@ -159,7 +159,7 @@ def negative_log_likelihood(outputs: Float[Array, "batch classes"], batch: Batch
     return optax.losses.softmax_cross_entropy(*_aligned("negative_log_likelihood", outputs, batch["y"]))
 
 
-def zero_one(outputs: Float[Array, "batch *classes"], batch: Batch) -> Float[Array, "batch"]:
+def zero_one(outputs: Float[Array, " batch *classes"], batch: Batch) -> Float[Array, " batch"]:
     """0–1 loss: 1 for a wrong prediction. A metric: its gradient is zero wherever it exists [A5].
 
     ℓ(ŷ, y) = [sign ŷ ≠ sign y] for one score, [argmaxₖ ŷₖ ≠ y] for K scores
@@ -181,7 +181,7 @@ def zero_one(outputs: Float[Array, "batch *classes"], batch: Batch) -> Float[Arr
     return 1.0 - (sign_accuracy if one_score else accuracy)(outputs, batch)
 
 
-def accuracy(outputs: Float[Array, "batch classes"], batch: Batch) -> Float[Array, "batch"]:
+def accuracy(outputs: Float[Array, "batch classes"], batch: Batch) -> Float[Array, " batch"]:
     """1 where the highest score is the label's; of equal scores the first counts as the highest [A4].
 
     Args:
@@ -201,7 +201,7 @@ def accuracy(outputs: Float[Array, "batch classes"], batch: Batch) -> Float[Arra
     return (jnp.argmax(scores, axis=-1) == labels).astype(float)
 
 
-def binary_accuracy(outputs: Float[Array, "batch"], batch: Batch) -> Float[Array, "batch"]:
+def binary_accuracy(outputs: Float[Array, " batch"], batch: Batch) -> Float[Array, " batch"]:
     """1 where σ(z) > ½, that is z > 0, exactly if the label is 1 [A4].
 
     Args:
@@ -221,7 +221,7 @@ def binary_accuracy(outputs: Float[Array, "batch"], batch: Batch) -> Float[Array
     return ((logits > 0) == (labels > 0)).astype(float)
 
 
-def sign_accuracy(outputs: Float[Array, "batch"], batch: Batch) -> Float[Array, "batch"]:
+def sign_accuracy(outputs: Float[Array, " batch"], batch: Batch) -> Float[Array, " batch"]:
     """1 where the score has the label's sign; a score of 0 predicts −1 [A4].
 
     Args:

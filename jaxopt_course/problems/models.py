@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import math
 import sys
 from collections.abc import Callable
@@ -51,7 +52,7 @@ class Model(Protocol):
         ...
 
 
-def pixels(x: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
+def pixels(x: Shaped[Array, " *shape"]) -> Shaped[Array, " *shape"]:
     """Bytes as floats in [0, 1]; anything else as it is.
 
     x / 255 if x is uint8. Image data stays in bytes until here: a batch of bytes is four times less to gather.
@@ -62,10 +63,10 @@ def pixels(x: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
     Returns:
         Inputs that a model computes with.
 
-    >>> pixels(jnp.array([0, 51, 255], jnp.uint8)), pixels(jnp.array([51]))
-    (Array([0. , 0.2, 1. ], dtype=float32), Array([51], dtype=int32))
+    >>> pixels(jnp.array([0, 255], jnp.uint8)), pixels(jnp.array([255]))
+    (Array([0., 1.], dtype=float32), Array([255], dtype=int32))
     """
-    return x.astype(float) / 255 if x.dtype == jnp.uint8 else x
+    return jnp.asarray(x, float) / 255 if x.dtype == jnp.uint8 else x
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +95,7 @@ class Dense:
     def init(self, key: Key, x_example: Shaped[Array, "one ..."]) -> tuple[Params, ModelState]:
         """He or Glorot uniform kernels, zero biases, and no state."""
         sizes = (math.prod(x_example.shape[1:]), *self.widths)
-        shapes = list(zip(sizes[:-1], sizes[1:], strict=True))
+        shapes = list(itertools.pairwise(sizes))
         draws = jax.random.uniform(key, (sum(a * b for a, b in shapes),), minval=-1.0)
         params, start = {}, 0
         for layer, (fan_in, fan_out) in enumerate(shapes):
@@ -113,7 +114,7 @@ class Dense:
         *,
         key: Key | None = None,
         train: bool = False,
-    ) -> tuple[Float[Array, "batch *outputs"], ModelState]:
+    ) -> tuple[Float[Array, " batch *outputs"], ModelState]:
         """Outputs ``[B, k]``, or ``[B]`` if there is one; the same in training and evaluation."""
         x = pixels(x).reshape(x.shape[0], -1)
         for layer in range(len(self.widths)):
@@ -242,8 +243,8 @@ def as_model(where: str, model: Any, outputs: int) -> Model:
     if isinstance(model, Model) and not isinstance(model, type):
         return model
     raise TypeError(
-        f"{where}: model must be one of {', '.join(NAMES)}, a model with init and apply, a flax linen module, or an nnx "
-        f"module or module class; got {model!r}"
+        f"{where}: model must be one of {', '.join(NAMES)}, a model with init and apply, a flax linen module, or an "
+        f"nnx module or module class; got {model!r}"
     )
 
 

@@ -1,21 +1,23 @@
 """What is minimised: L(θ) = Σ wᵢ ℓ(f(xᵢ; θ), yᵢ) + λR(θ) [A1, A2].
 
-A :class:`Problem` is functions plus data. Its functions (the :class:`Objective`) are static and compare by value, so that
-equal problems share compiled code; its data and its λ are arguments of that code, never constants in it.
+A :class:`Problem` is functions plus data. Its functions (the :class:`Objective`) are static and compare by value, so
+that equal problems share compiled code; its data and its λ are arguments of that code, never constants in it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 
 from jaxopt_course.types import Batch, Key, ModelState, Params, Regularizer
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float
 
 __all__ = ["Data", "Evaluation", "Objective", "Problem", "num_examples"]
 
@@ -29,10 +31,10 @@ class Data(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """One forward pass: per-example losses and metrics (a scalar loss if it couples the batch), and the model's state."""
+    """One forward pass: per-example losses and metrics (a scalar loss if it couples the batch), and the model state."""
 
-    losses: Float[Array, "batch"]
-    metrics: dict[str, Float[Array, "batch"]]
+    losses: Float[Array, " batch"]
+    metrics: dict[str, Float[Array, " batch"]]
     model_state: ModelState
 
 
@@ -41,9 +43,14 @@ class Objective:
     """The static half of a problem: the functions that are compiled. Hashable; equal when its parts are."""
 
     apply: Callable[..., tuple[Any, ModelState]]
-    loss: Callable[[Any, Batch], Float[Array, "batch"]]
-    metrics: Callable[[Any, Batch], dict[str, Float[Array, "batch"]]] | None = None
+    loss: Callable[[Any, Batch], Float[Array, " batch"]]
+    metrics: Callable[[Any, Batch], dict[str, Float[Array, " batch"]]] | None = None
     coupled: bool = False
+
+    @classmethod
+    def from_loss(cls, loss: Callable[[Params, Batch], Any], *, coupled: bool = False) -> Objective:
+        """A plain ``loss(params, batch)`` as an objective: its "outputs" are the losses."""
+        return cls(_LossOfParams(loss), _given_losses, coupled=coupled)
 
     def __call__(
         self, params: Params, model_state: ModelState, batch: Batch, *, key: Key | None = None, train: bool = False
@@ -58,9 +65,9 @@ class Objective:
 class _MetricTable:
     """A table of metric functions as the one function that a problem holds."""
 
-    table: tuple[tuple[str, Callable[[Any, Batch], Float[Array, "batch"]]], ...]
+    table: tuple[tuple[str, Callable[[Any, Batch], Float[Array, " batch"]]], ...]
 
-    def __call__(self, outputs: Any, batch: Batch) -> dict[str, Float[Array, "batch"]]:
+    def __call__(self, outputs: Any, batch: Batch) -> dict[str, Float[Array, " batch"]]:
         return {name: metric(outputs, batch) for name, metric in self.table}
 
 
@@ -101,8 +108,8 @@ class Problem:
         data: a :class:`Data`, or just the training split: a pytree with one leading axis (dicts ``{"x", "y"}``).
         metrics: ``metrics(outputs, batch) → {name: [B]}``, or a dict of functions ``(outputs, batch) → [B]``.
         regularizer: λR(θ), a function of the parameters; see :mod:`jaxopt_course.problems.regularizers`.
-        coupled: the loss of an example depends on the rest of its batch (a scalar loss, batch statistics): ragged batches
-            are dropped then, not weighted.
+        coupled: the loss of an example depends on the rest of its batch (a scalar loss, batch statistics): ragged
+            batches are dropped then, not weighted.
         module: ``module(params, model_state)`` gives the trained model back in its own library's form.
         name: what tables and pictures call it.
 
@@ -118,7 +125,7 @@ class Problem:
 
     init: Callable[[Key], tuple[Params, ModelState]]
     apply: Callable[..., tuple[Any, ModelState]]
-    loss: Callable[[Any, Batch], Float[Array, "batch"]]
+    loss: Callable[[Any, Batch], Float[Array, " batch"]]
     data: Data | Batch
     metrics: Callable | Mapping[str, Callable] | None = None
     regularizer: Callable[[Params], Any] | None = None
@@ -129,13 +136,14 @@ class Problem:
     def __post_init__(self):
         if isinstance(self.metrics, Mapping):
             object.__setattr__(self, "metrics", _MetricTable(tuple(self.metrics.items())))
-        if self.regularizer is not None and not isinstance(self.regularizer, Regularizer):
-            object.__setattr__(self, "regularizer", Regularizer(self.regularizer))
         if not isinstance(self.data, Data):
             object.__setattr__(self, "data", Data(self.data))
-        for part in ("init", "apply", "loss"):
-            if not callable(getattr(self, part)):
+        for part in ("init", "apply", "loss", "metrics", "regularizer", "module"):
+            optional = part not in ("init", "apply", "loss") and getattr(self, part) is None
+            if not (optional or callable(getattr(self, part))):
                 raise TypeError(f"Problem: {part} must be a function; got {getattr(self, part)!r}")
+        if self.regularizer is not None and not isinstance(self.regularizer, Regularizer):
+            object.__setattr__(self, "regularizer", Regularizer(self.regularizer))
         try:
             hash(self.objective)
         except TypeError as error:
@@ -164,11 +172,15 @@ class Problem:
             name: what tables call it.
 
         Raises:
-            ValueError: the loss has more than one axis.
+            TypeError: a parameter is not a floating-point number. ValueError: the loss has more than one axis.
 
         >>> Problem.from_loss(lambda w, batch: jnp.mean((batch - w) ** 2), 0.0, jnp.arange(3.0)).coupled
         True
         """
+        for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+            if not jnp.issubdtype(jnp.result_type(leaf), jnp.inexact):
+                place = f"params{jax.tree_util.keystr(path)}"
+                raise TypeError(f"from_loss: parameters must be floating-point; {place} is {jnp.result_type(leaf)}")
         train = (data if isinstance(data, Data) else Data(data)).train
         size = num_examples(train, "from_loss: data")
         shape = jax.eval_shape(loss, jax.tree.map(jnp.asarray, params), train).shape
@@ -223,7 +235,12 @@ def num_examples(data: Batch, where: str = "data") -> int:
     leaves = jax.tree_util.tree_leaves_with_path(data)
     if not leaves:
         raise ValueError(f"{where}: no arrays; expected a pytree of arrays with one leading axis")
-    lengths = {jax.tree_util.keystr(path) or "data": (np.shape(leaf) or (0,))[0] for path, leaf in leaves}
+    for path, leaf in leaves:
+        if np.ndim(leaf) == 0:
+            raise ValueError(
+                f"{where}: {jax.tree_util.keystr(path) or 'it'} is a scalar; expected arrays with one leading axis"
+            )
+    lengths = {jax.tree_util.keystr(path) or "data": np.shape(leaf)[0] for path, leaf in leaves}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"{where}: leaves differ in length: {', '.join(f'{k} has {v}' for k, v in lengths.items())}")
     length = next(iter(lengths.values()))

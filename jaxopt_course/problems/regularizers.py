@@ -1,8 +1,8 @@
 """λR(θ), what keeps the parameters small [A2].
 
-Added to the *mean* of the losses: where a text sums the losses instead, its λ is n times ours. λ is a number in a pytree, so
-a sweep may vary it. A bias only shifts the outputs, so biases are left alone unless asked: a bias is a leaf whose own name
-is ``bias`` or ``b``, wherever it stands in the tree.
+Added to the *mean* of the losses: where a text sums the losses instead, its λ is n times ours. λ is a number in a pytree,
+so a sweep may vary it. A bias only shifts the outputs, so biases are left alone unless asked: a bias is a leaf whose own
+name is ``bias`` or ``b``, wherever it stands in the tree.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def l1(params: Params, regularization: Strength, *, exclude_bias: bool = True) -
     >>> float(l1(0.5)({"kernel": jnp.array([3.0, -4.0]), "bias": jnp.array([7.0])}))
     3.5
     """
-    return regularization * _total(jnp.abs, params, exclude_bias)
+    return _total(jnp.abs, params, exclude_bias) * regularization
 
 
 @parametric(Regularizer)
@@ -66,7 +66,7 @@ def l2(params: Params, regularization: Strength, *, exclude_bias: bool = True) -
     >>> float(l2(0.5, exclude_bias=False)({"kernel": jnp.array([3.0, -4.0]), "bias": jnp.array([2.0])}))
     14.5
     """
-    return regularization * _total(_square, params, exclude_bias)
+    return _total(_square, params, exclude_bias) * regularization
 
 
 @parametric(Regularizer)
@@ -89,7 +89,7 @@ def elastic_net(params: Params, l1: Strength, l2: Strength, *, exclude_bias: boo
     >>> float(elastic_net(0.5, 0.1)({"kernel": jnp.array([3.0, -4.0])}))
     6.0
     """
-    return l1 * _total(jnp.abs, params, exclude_bias) + l2 * _total(_square, params, exclude_bias)
+    return _total(jnp.abs, params, exclude_bias) * l1 + _total(_square, params, exclude_bias) * l2
 
 
 def is_bias(path: tuple) -> bool:

@@ -26,9 +26,9 @@ __all__ = ["Estimate", "confidence_interval", "holm", "paired_test"]
 class Estimate(NamedTuple):
     """A mean and its confidence interval."""
 
-    mean: Float[np.ndarray, "..."]
-    low: Float[np.ndarray, "..."]
-    high: Float[np.ndarray, "..."]
+    mean: Float[np.ndarray, ...]
+    low: Float[np.ndarray, ...]
+    high: Float[np.ndarray, ...]
 
 
 def confidence_interval(values: ArrayLike, level: float = 0.95) -> Estimate:
@@ -89,7 +89,7 @@ def paired_test(a: ArrayLike, b: ArrayLike) -> float:
     return float(2 * stats.t.sf(mean / error, len(difference) - 1))
 
 
-def holm(p_values: ArrayLike) -> Float[np.ndarray, "comparisons"]:
+def holm(p_values: ArrayLike) -> Float[np.ndarray, comparisons]:
     """Holm's correction: the smallest level at which each hypothesis falls when all are tested together [1].
 
     Args:

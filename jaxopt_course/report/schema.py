@@ -114,10 +114,10 @@ def _require(where: str, dataset: xr.Dataset, dims: tuple[str, ...], variables: 
 class Band(NamedTuple):
     """One optimizer's learning curve: the mean over seeds, and their range; NaN from where a seed diverged."""
 
-    x: Float[np.ndarray, "evaluation"]
-    mean: Float[np.ndarray, "evaluation"]
-    low: Float[np.ndarray, "evaluation"]
-    high: Float[np.ndarray, "evaluation"]
+    x: Float[np.ndarray, evaluation]
+    mean: Float[np.ndarray, evaluation]
+    low: Float[np.ndarray, evaluation]
+    high: Float[np.ndarray, evaluation]
 
     @property
     def diverged(self) -> bool:
@@ -128,9 +128,9 @@ class Band(NamedTuple):
 class Sensitivity(NamedTuple):
     """One optimizer's grid, by increasing learning rate; no rates where the optimizer has none, NaN where it diverged."""
 
-    learning_rate: Float[np.ndarray, "trial"]
-    value: Float[np.ndarray, "trial"]
-    selected: Bool[np.ndarray, "trial"]
+    learning_rate: Float[np.ndarray, trial]
+    value: Float[np.ndarray, trial]
+    selected: Bool[np.ndarray, trial]
 
 
 def quantities(dataset: xr.Dataset) -> list[str]:

@@ -10,16 +10,15 @@ from __future__ import annotations
 from typing import Annotated, TypeAlias
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
 from jaxopt_course.checks import Interval
-from jaxopt_course.types import Schedule, parametric
+from jaxopt_course.types import Scalar, Schedule, parametric
 
 __all__ = ["constant", "exponential", "linear", "step"]
 
-Number: TypeAlias = Annotated[float | Float[Array, ""], Interval()]
-Rate: TypeAlias = Annotated[float | Float[Array, ""], Interval(0)]
-Period: TypeAlias = Annotated[float | Float[Array, ""], Interval(0, open_low=True)]
+Number: TypeAlias = Annotated[Scalar, Interval()]
+Rate: TypeAlias = Annotated[Scalar, Interval(0)]
+Period: TypeAlias = Annotated[Scalar, Interval(0, open_low=True)]
 
 
 @parametric(Schedule)

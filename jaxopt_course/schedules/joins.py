@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
 from jaxopt_course.schedules.decay import Number, Period
 from jaxopt_course.types import Schedule, parametric
@@ -12,7 +12,7 @@ __all__ = ["warmup"]
 
 
 @parametric(Schedule)
-def warmup(step, schedule: Schedule | Number, warmup_steps: Period, init_value: Number = 0.0) -> Float[Array, ""]:
+def warmup(step, schedule: Schedule | Number, warmup_steps: Period, init_value: Number = 0.0) -> jax.Array:
     """A linear rise to a schedule's first value, then that schedule from its own step 0.
 
     α_t = α_init + (t/w)(s(0) − α_init) for t < w, then s(t − w)

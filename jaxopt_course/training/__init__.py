@@ -7,17 +7,23 @@ says when to end; `fit` runs chunks of the loop and looks in between; `minimize`
 
 from jaxopt_course.training import samplers, stopping
 from jaxopt_course.training.fit import Moment, NonFiniteError, Result, fit, init_state
+from jaxopt_course.training.loop import Step, make_step
+from jaxopt_course.training.minimize import Minimum, minimize
 from jaxopt_course.training.step import Program, Report, TrainState, train_step
 
 __all__ = [
+    "Minimum",
     "Moment",
     "NonFiniteError",
     "Program",
     "Report",
     "Result",
+    "Step",
     "TrainState",
     "fit",
     "init_state",
+    "make_step",
+    "minimize",
     "samplers",
     "stopping",
     "train_step",

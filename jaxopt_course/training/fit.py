@@ -213,10 +213,10 @@ def init_state(problem: Problem, optimizer: optax.GradientTransformation, key: i
     init_key, run_key = _split(key)
     params, model_state = problem.init(init_key)
     opt_state = optimizer.init(params)
-    return _without_aliases(TrainState(params, model_state, opt_state, run_key, jnp.zeros((), jnp.int32)))
+    return without_aliases(TrainState(params, model_state, opt_state, run_key, jnp.zeros((), jnp.int32)))
 
 
-def _without_aliases(state: TrainState) -> TrainState:
+def without_aliases(state: TrainState) -> TrainState:
     """Copies where an optimizer kept the parameters themselves: a buffer can be donated only once."""
     seen: set[int] = set()
 
@@ -375,9 +375,7 @@ class _Run:
         params = self._params() if self.best_params is None else self.best_params
         reason = self.stopped or "budget of steps done"
         log_steps = sum(len(chunk["loss"]) for chunk in self.log.steps)
-        return Result(
-            params, self.state, reason, log_steps, self.compile_seconds, self.run_seconds, self.problem, self.log
-        )
+        return Result(params, self.state, reason, log_steps, self.compile_seconds, self.run_seconds, self.problem, self.log)
 
 
 def _checked(problem: Any, optimizer: Any, nonfinite: str) -> optax.GradientTransformation:

@@ -31,7 +31,7 @@ class Sampler(Protocol):
     ``fixed`` says that each epoch's order is the first one's.
     """
 
-    def order(self, rng: np.random.Generator, num_examples: int) -> Int[np.ndarray, "examples"]: ...
+    def order(self, rng: np.random.Generator, num_examples: int) -> Int[np.ndarray, examples]: ...
 
     @property
     def fixed(self) -> bool: ...
@@ -47,7 +47,7 @@ class Shuffle:
     def fixed(self) -> bool:
         return not self.reshuffle
 
-    def order(self, rng: np.random.Generator, num_examples: int) -> Int[np.ndarray, "examples"]:
+    def order(self, rng: np.random.Generator, num_examples: int) -> Int[np.ndarray, examples]:
         return rng.permutation(np.arange(num_examples, dtype=np.int32))
 
 
@@ -57,7 +57,7 @@ class Uniform:
 
     fixed: bool = dataclasses.field(default=False, init=False)
 
-    def order(self, rng: np.random.Generator, num_examples: int) -> Int[np.ndarray, "examples"]:
+    def order(self, rng: np.random.Generator, num_examples: int) -> Int[np.ndarray, examples]:
         return rng.integers(num_examples, size=num_examples, dtype=np.int32)
 
 
@@ -67,7 +67,7 @@ class Sequential:
 
     fixed: bool = dataclasses.field(default=True, init=False)
 
-    def order(self, rng: np.random.Generator, num_examples: int) -> Int[np.ndarray, "examples"]:
+    def order(self, rng: np.random.Generator, num_examples: int) -> Int[np.ndarray, examples]:
         return np.arange(num_examples, dtype=np.int32)
 
 
@@ -143,7 +143,7 @@ class Plan:
     def weighted(self) -> bool:
         return bool(self.num_examples % self.batch_size) and not self.drop_remainder
 
-    def examples(self, steps: Int[np.ndarray, "..."]) -> Int[np.ndarray, "..."]:
+    def examples(self, steps: Int[np.ndarray, ...]) -> Int[np.ndarray, ...]:
         """Examples seen after so many steps."""
         epochs, rest = np.divmod(np.asarray(steps, np.int64), self.steps_per_epoch)
         per_epoch = min(self.steps_per_epoch * self.batch_size, self.num_examples)
@@ -165,7 +165,9 @@ class Plan:
         rows = np.concatenate(indices) if len(indices) > 1 else indices[0]
         if not self.weighted:
             return Rows(rows, None)
-        count = np.where(np.arange(start, stop) % per_epoch == per_epoch - 1, self.num_examples % self.batch_size, self.batch_size)
+        count = np.where(
+            np.arange(start, stop) % per_epoch == per_epoch - 1, self.num_examples % self.batch_size, self.batch_size
+        )
         mask = np.arange(self.batch_size) < count[:, None]
         return Rows(rows, (mask / count[:, None]).astype(np.float32))
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import jax
 import optax
-from jax.extend.core import Literal
 
 from jaxopt_course.transform.points import ChainState, displaced_paths
 from jaxopt_course.types import Params, Updates
@@ -108,9 +107,7 @@ def _check_leaves_alone(tail: ChainUpdate, state: ChainState, params: Params, pa
 
     with jax.disable_jit():
         program = jax.make_jaxpr(apply)(jax.tree.map(jax.numpy.zeros_like, params)).jaxpr
-    for (path, _), var, out in zip(
-        jax.tree_util.tree_leaves_with_path(params), program.invars, program.outvars, strict=True
-    ):
+    for (path, _), var, out in zip(jax.tree_util.tree_leaves_with_path(params), program.invars, program.outvars, strict=True):
         if path in paths and not _only_adds(program, var, out):
             name = jax.tree_util.keystr(path) or "params"
             raise ValueError(
@@ -123,7 +120,7 @@ def _only_adds(program: Any, var: Any, out: Any) -> bool:
     """Whether ``out`` is ``var`` plus something that does not depend on the program's inputs."""
     dependent, producer = set(program.invars), {}
     for equation in program.eqns:
-        if any(not isinstance(v, Literal) and v in dependent for v in equation.invars):
+        if any(_is_variable(v) and v in dependent for v in equation.invars):
             dependent.update(equation.outvars)
         producer.update(dict.fromkeys(equation.outvars, equation))
     while out is not var:
@@ -131,8 +128,12 @@ def _only_adds(program: Any, var: Any, out: Any) -> bool:
         kind = equation.primitive.name if equation else None
         if kind not in ("add", "add_any", "sub", "convert_element_type", "copy"):
             return False
-        carriers = [v for v in equation.invars if not isinstance(v, Literal) and v in dependent]
+        carriers = [v for v in equation.invars if _is_variable(v) and v in dependent]
         if len(carriers) != 1 or (kind == "sub" and carriers[0] is not equation.invars[0]):
             return False
         out = carriers[0]
     return True
+
+
+def _is_variable(atom: Any) -> bool:
+    return not hasattr(atom, "val")  # a literal has its value

@@ -47,9 +47,7 @@ class Rule:
             return optax.with_extra_args_support(self.factory(**numbers, **dict(self.static)))
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass, data_fields=["step", "hyperparams", "inner"], meta_fields=["rule"]
-)
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["step", "hyperparams", "inner"], meta_fields=["rule"])
 @dataclasses.dataclass(frozen=True)
 class HyperparamsState:
     """The state of every optimizer of ours.
@@ -347,8 +345,7 @@ def _short_names(paths: list[tuple[Any, ...]]) -> dict[tuple[Any, ...], str]:
     """(node path, *tail) → the tail where it is unique, else the whole path."""
     tails = ["/".join(tail) for _, *tail in paths]
     return {
-        full: tail if tails.count(tail) == 1 else "/".join((*full[0], tail))
-        for full, tail in zip(paths, tails, strict=True)
+        full: tail if tails.count(tail) == 1 else "/".join((*full[0], tail)) for full, tail in zip(paths, tails, strict=True)
     }
 
 

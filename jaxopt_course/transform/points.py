@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from optax.contrib import ScheduleFreeState, schedule_free_eval_params
 
 from jaxopt_course.transform.hyperparams import HyperparamsState
@@ -113,8 +112,11 @@ def _find(state: Any, method: str, owner: HyperparamsState | None = None) -> Ite
         for member in state.members:
             yield from _find(member, method, owner)
         return
-    interesting = lambda s: s is not state and (  # noqa: E731
-        isinstance(s, (HyperparamsState, ChainState)) or type(s) is tuple or _defines(s, method)
+    interesting = lambda s: (
+        s is not state
+        and (  # noqa: E731
+            isinstance(s, (HyperparamsState, ChainState)) or type(s) is tuple or _defines(s, method)
+        )
     )
     children = [c for c in jax.tree.leaves(state, is_leaf=interesting) if interesting(c)]
     if type(state) is tuple and method == "displacement":

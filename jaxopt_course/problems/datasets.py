@@ -1,0 +1,216 @@
+"""Real data, as problems: the digits that ship with the package, and Fashion-MNIST from files or the network [A3, A4].
+
+The arrays of a data set are read once and shared by all problems that use them.
+"""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import math
+import os
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxopt_course.problems.objective import Data, Problem
+from jaxopt_course.problems.supervised import split_rows, supervised
+from jaxopt_course.types import Batch, Params
+
+__all__ = ["DEBIAN_FOLDER", "FASHION_MNIST", "digits", "fashion_mnist", "read_idx"]
+
+DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+FASHION_MNIST_URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
+FASHION_MNIST = {  # file → SHA-256 of the published file (its uncompressed content is Debian's too)
+    "train-images-idx3-ubyte.gz": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+    "train-labels-idx1-ubyte.gz": "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+    "t10k-images-idx3-ubyte.gz": "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+    "t10k-labels-idx1-ubyte.gz": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+}
+
+
+def digits(
+    model: Any = "softmax",
+    *,
+    loss: Callable | None = None,
+    metrics: Callable | Mapping[str, Callable] | None = None,
+    regularizer: Callable[[Params], Any] | None = None,
+) -> Problem:
+    """Handwritten digits: 1 797 images of 8 × 8 in 10 classes, shipped with the package [A4].
+
+    1 080 to train on, 357 for validation, 360 to test, always the same, each class in proportion. Images are float32
+    ``[n, 8, 8]``: the 17 grey levels 0 … 16 of the source divided by 16, which is exact.
+
+    Args:
+        model: a name (linear, softmax, mlp, convnet), a model of :mod:`~jaxopt_course.problems.models` with 10 outputs,
+            or a flax module.
+        loss: ``loss(outputs, batch) → [B]``; cross-entropy, unless given.
+        metrics: as for :class:`Problem`; accuracy, unless given.
+        regularizer: λR(θ), if any.
+
+    Returns:
+        A :class:`Problem`. Two calls with equal arguments make equal problems on the same arrays.
+
+    Raises:
+        ValueError: an unknown model name, or a model without 10 outputs. TypeError: not a model.
+
+    >>> problem = digits(model="mlp")
+    >>> problem, problem == digits(model="mlp")
+    (Problem(digits/mlp: 1080 train, 357 validation, 360 test), True)
+    """
+    return _images("digits", _digits(), model, loss, metrics, regularizer)
+
+
+def fashion_mnist(
+    model: Any = "softmax",
+    *,
+    folder: str | Path | None = None,
+    validation: int = 5_000,
+    loss: Callable | None = None,
+    metrics: Callable | Mapping[str, Callable] | None = None,
+    regularizer: Callable[[Params], Any] | None = None,
+) -> Problem:
+    """Fashion-MNIST: 70 000 images of clothes, 28 × 28 bytes in 10 classes, 10 000 of them to test [A4].
+
+    Read from ``folder``, else from the folder that the environment variable ``FASHION_MNIST`` names, else from Debian's
+    package ``dataset-fashion-mnist``, else downloaded once (31 MB, checked, kept in the user's cache).
+
+    Args:
+        model: a name (linear, softmax, mlp, convnet), a model of :mod:`~jaxopt_course.problems.models` with 10 outputs,
+            or a flax module.
+        folder: where the four ``*-ubyte`` or ``*-ubyte.gz`` files are.
+        validation: how many of the 60 000 training images to hold out, each class in proportion; 0 trains on all.
+        loss: ``loss(outputs, batch) → [B]``; cross-entropy, unless given.
+        metrics: as for :class:`Problem`; accuracy, unless given.
+        regularizer: λR(θ), if any.
+
+    Returns:
+        A :class:`Problem`. Two calls with equal arguments make equal problems on the same arrays.
+
+    Raises:
+        FileNotFoundError: a file is missing from the folder. ValueError: a file is damaged or not what it should be, or
+            ``validation`` is not from 0 to 59 999. ConnectionError: no file anywhere and no network. ImportError: a
+            download needs pooch.
+
+    Example::
+
+        problem = fashion_mnist(model="convnet", validation=0)
+    """
+    if isinstance(validation, bool) or not isinstance(validation, (int, np.integer)):
+        raise TypeError(f"fashion_mnist: validation must be a number of images from 0 to 59999; got {validation!r}")
+    given = folder or os.environ.get("FASHION_MNIST")
+    folder = Path(given) if given else DEBIAN_FOLDER if DEBIAN_FOLDER.is_dir() else _download()
+    data = _fashion_mnist(folder.expanduser(), int(validation))
+    return _images("fashion_mnist", data, model, loss, metrics, regularizer)
+
+
+def read_idx(path: str | Path, dimensions: int) -> np.ndarray:
+    """An array of bytes from an IDX file, as MNIST and its successors are kept; ``.gz`` is decompressed.
+
+    Args:
+        path: the file.
+        dimensions: how many axes the array must have: 3 for images, 1 for labels.
+
+    Returns:
+        The array, uint8.
+
+    Raises:
+        FileNotFoundError: no such file. ValueError: it is damaged, cut short, or not an IDX file of bytes with so many
+            axes.
+
+    Example::
+
+        images = read_idx("train-images-idx3-ubyte.gz", dimensions=3)
+    """
+    path = Path(path)
+    content = path.read_bytes()
+    if path.suffix == ".gz":
+        try:
+            content = gzip.decompress(content)
+        except (EOFError, OSError, zlib.error) as error:
+            raise ValueError(f"{path}: not a whole gzip file: {error}") from error
+    magic, expected = int.from_bytes(content[:4]), 0x0800 + dimensions  # 08: bytes
+    if magic != expected:
+        raise ValueError(
+            f"{path}: starts with magic number 0x{magic:08x}; an IDX file of bytes with {dimensions} axes starts with "
+            f"0x{expected:08x}"
+        )
+    start = 4 + 4 * dimensions
+    shape = tuple(int.from_bytes(content[i : i + 4]) for i in range(4, start, 4))
+    if len(content) != start + math.prod(shape):
+        raise ValueError(
+            f"{path}: has {len(content)} bytes; its header announces an array of shape {shape}, "
+            f"{start + math.prod(shape)} bytes in all"
+        )
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+
+
+def _images(name: str, data: Data, model: Any, loss: Any, metrics: Any, regularizer: Any) -> Problem:
+    """The problem of telling ten kinds of images apart."""
+    title = f"{name}/{model}" if isinstance(model, str) else name
+    return supervised(name, data, model, 10, np.arange(10), loss=loss, metrics=metrics, regularizer=regularizer, name=title)
+
+
+@functools.cache
+def _digits() -> Data:
+    with np.load(Path(__file__).parent / "data" / "digits.npz") as file:
+        images, labels = file["images"].astype(np.float32) / 16, file["labels"]
+    train, validation, test = split_rows(labels, [357, 360], seed=0)
+    return Data(*(_batch(images[rows], labels[rows]) for rows in (train, validation, test)))
+
+
+@functools.lru_cache(maxsize=4)
+def _fashion_mnist(folder: Path, validation: int) -> Data:
+    (images, labels), test = (_read_split(folder, name) for name in ("train", "t10k"))
+    if not 0 <= validation < len(images):
+        raise ValueError(f"fashion_mnist: validation must be from 0 to {len(images) - 1}; got {validation}")
+    if not validation:
+        return Data(_batch(images, labels), None, _batch(*test))
+    train, held_out = split_rows(labels, [validation], seed=0)
+    return Data(_batch(images[train], labels[train]), _batch(images[held_out], labels[held_out]), _batch(*test))
+
+
+def _read_split(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """The images and labels of one split, which must agree."""
+    files = [_find(folder, f"{name}-{kind}-ubyte") for kind in ("images-idx3", "labels-idx1")]
+    images, labels = read_idx(files[0], 3), read_idx(files[1], 1)
+    if len(images) != len(labels) or len(images) == 0:
+        raise ValueError(f"{files[0]} has {len(images)} images and {files[1]} {len(labels)} labels; expected as many, > 0")
+    if labels.max() > 9:
+        raise ValueError(f"{files[1]}: labels must be from 0 to 9; got {labels.max()}")
+    return images, labels
+
+
+def _find(folder: Path, name: str) -> Path:
+    for path in (folder / name, folder / f"{name}.gz"):
+        if path.is_file():
+            return path
+    raise FileNotFoundError(
+        f"fashion_mnist: no {name} or {name}.gz in {folder}; expected {', '.join(FASHION_MNIST)}, with or without .gz"
+    )
+
+
+def _download() -> Path:
+    """The cache folder with the published files; each is checked before it gets its name there."""
+    instead = "pass folder=, set FASHION_MNIST to a folder, or install Debian's package dataset-fashion-mnist"
+    try:
+        import pooch
+    except ImportError as error:
+        message = f"fashion_mnist: downloading needs pooch (pip install 'jaxopt_course[data]'); or {instead}"
+        raise ImportError(message) from error
+    folder = Path(pooch.os_cache("jaxopt_course")) / "fashion-mnist"
+    for name, sha256 in FASHION_MNIST.items():
+        try:
+            pooch.retrieve(FASHION_MNIST_URL + name, f"sha256:{sha256}", name, folder)
+        except OSError as error:
+            message = f"fashion_mnist: cannot download {FASHION_MNIST_URL}{name} ({error}); {instead}"
+            raise ConnectionError(message) from error
+    return folder
+
+
+def _batch(x: np.ndarray, y: np.ndarray) -> Batch:
+    return {"x": jnp.asarray(x), "y": jnp.asarray(y, jnp.int32)}

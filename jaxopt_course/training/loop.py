@@ -1,0 +1,90 @@
+"""The step for people who keep their own loop."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxopt_course.problems.objective import Objective, Problem
+from jaxopt_course.training.fit import as_transformation, init_state, without_aliases
+from jaxopt_course.training.step import TRACES, Program, Report, TrainState, takes_extra_arguments, train_step
+from jaxopt_course.types import Batch, Key, Params
+
+__all__ = ["Step", "make_step"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Step:
+    """``state, report = step(state, batch)``: one compiled update; made by :func:`make_step`."""
+
+    program: Program
+    optimizer: optax.GradientTransformation
+    problem: Problem | None
+    donate: bool
+
+    def init(self, key_or_params: int | Key | Params = 0) -> TrainState:
+        """The first state: from a key, for a problem; from parameters, for a plain loss."""
+        if self.problem is not None:
+            return init_state(self.problem, self.optimizer, key_or_params)
+        params = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), key_or_params)
+        return without_aliases(
+            TrainState(params, {}, self.optimizer.init(params), jax.random.key(0), jnp.zeros((), jnp.int32))
+        )
+
+    def __call__(self, state: TrainState, batch: Batch, weights: jax.Array | None = None) -> tuple[TrainState, Report]:
+        """One update; ``weights`` [B] sum to 1 (1/m each by default)."""
+        regularizer = None if self.problem is None else self.problem.regularizer
+        run = _run_donating if self.donate else _run
+        return run(self.program, state, batch, weights, regularizer)
+
+
+def make_step(
+    problem: Problem | Callable[[Params, Batch], Any], optimizer: optax.GradientTransformation, *, donate: bool = False
+) -> Step:
+    """One training step, compiled, for your own loop: it takes the gradient where the optimizer wants it.
+
+    θ ← θ + update(∇(Σ wᵢ ℓᵢ + λR)(gradient point), value=…, grad=…, value_fn=…)
+
+    Args:
+        problem: a :class:`~jaxopt_course.problems.Problem`, or a plain ``loss(params, batch)`` (per example or scalar).
+        optimizer: any gradient transformation, ours or optax's.
+        donate: give the state's buffers to the next one: less memory, but the old state is gone.
+
+    Returns:
+        A :class:`Step`: ``state = step.init(...)``, then ``state, report = step(state, batch)``.
+
+    Raises:
+        TypeError: not a problem or function, or not a gradient transformation.
+
+    >>> import jaxopt_course as jc
+    >>> step = make_step(lambda w, batch: (batch - w) ** 2, jc.nesterov(0.1))
+    >>> state = step.init(0.0)
+    >>> for batch in jnp.ones((20, 4)):
+    ...     state, report = step(state, batch)
+    >>> int(state.step), bool(report.loss < 0.3)
+    (20, True)
+    """
+    optimizer = as_transformation("make_step", optimizer)
+    if isinstance(problem, Problem):
+        objective = problem.objective
+    elif callable(problem):
+        objective = Objective.from_loss(problem)
+    else:
+        raise TypeError(f"make_step: problem must be a jc.Problem or loss(params, batch); got {problem!r}")
+    program = Program(objective, optimizer.update, takes_extra_arguments(optimizer))
+    return Step(program, optimizer, problem if isinstance(problem, Problem) else None, donate)
+
+
+def _traced(program, state, batch, weights, regularizer):
+    TRACES["make_step"] += 1
+    new, report = train_step(program, state, batch, weights, regularizer)
+    return jax.tree.map(lambda n, o: n if n.dtype == o.dtype else n.astype(o.dtype), new, state), report
+
+
+_run = jax.jit(_traced, static_argnums=0)
+_run_donating = jax.jit(_traced, static_argnums=0, donate_argnums=1)

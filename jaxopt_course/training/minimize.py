@@ -1,0 +1,166 @@
+"""Descent on a function without data: a surface, a deterministic loss, and the path taken [B1, G1]."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxopt_course import checks
+from jaxopt_course.problems.objective import Objective
+from jaxopt_course.training.fit import as_transformation, without_aliases
+from jaxopt_course.training.step import Program, TrainState, run_chunk, takes_extra_arguments
+from jaxopt_course.transform import eval_params, hyperparams
+from jaxopt_course.types import OptState, Params
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["Minimum", "minimize"]
+
+
+@dataclasses.dataclass(frozen=True)
+class _WithoutBatch:
+    """``function(params)`` as a loss of parameters and a batch."""
+
+    function: Callable[[Params], jax.Array]
+
+    def __call__(self, params, batch):
+        return self.function(params)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Minimum:
+    """Where a descent ended, and how it got there.
+
+    Attributes:
+        params: the last point (what the optimizer says to evaluate). value: the function there.
+        steps: updates done. stopped: why.
+        opt_state: the optimizer's state at the end.
+        points: the path, a tree like ``params`` with one more leading axis, the start first.
+        records: per-step arrays.
+    """
+
+    params: Params
+    value: float
+    steps: int
+    stopped: str
+    opt_state: OptState = dataclasses.field(repr=False)
+    points: Params = dataclasses.field(repr=False)
+    records: dict[str, np.ndarray] = dataclasses.field(repr=False)
+
+    @functools.cached_property
+    def history(self) -> xr.Dataset:
+        """Loss (at the gradient point), gradient norm and hyperparameters over ``step``; positions over ``point``."""
+        import xarray as xr
+
+        steps = np.arange(1, self.steps + 1)
+        variables: dict[str, Any] = {k: ("step", v) for k, v in self.records.items()}
+        for path, leaf in jax.tree_util.tree_leaves_with_path(self.points):
+            name = jax.tree_util.keystr(path, simple=True, separator="/") or "x"
+            variables[name] = (("point", *(f"{name}_{i}" for i in range(leaf.ndim - 1))), np.asarray(leaf))
+        return xr.Dataset(variables, {"step": steps, "point": np.arange(self.steps + 1)}, {"stopped": self.stopped})
+
+    def plot(self, **options: Any) -> Any:
+        """The path as a figure (see :func:`jaxopt_course.report.history`)."""
+        from jaxopt_course.report import curves
+
+        return curves.history(self.history, **options)
+
+
+def minimize(
+    function: Callable[[Params], jax.Array],
+    optimizer: optax.GradientTransformation,
+    *,
+    start: Params,
+    steps: int = 1000,
+    stop: Any = (),
+) -> Minimum:
+    """Follow an optimizer down a deterministic function, in one compiled loop.
+
+    θ ← θ + update(∇f(gradient point)), until a criterion or the budget stops it
+
+    Args:
+        function: f(params) → scalar. It is part of the compiled program: the same function object compiles once.
+        optimizer: any gradient transformation, ours or optax's, line searches included.
+        start: a point: a number, a list of numbers, or a pytree of arrays.
+        steps: the budget.
+        stop: in-step criteria, ``jc.stopping.gradient_norm`` or ``relative_decrease``, one or several.
+
+    Returns:
+        A :class:`Minimum` with its path.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be; the function is not scalar at the start, or not finite.
+
+    >>> import jaxopt_course as jc
+    >>> descent = minimize(lambda x: jnp.sum((x - 3) ** 2), jc.momentum(0.1, 0.5), start=[0.0, 1.0], steps=200)
+    >>> descent.params.round(3), descent.steps
+    (Array([3., 3.], dtype=float32), 200)
+
+    References:
+        Lectures 000, 001 [B1]; 003 (stopping).
+    """
+    optimizer = as_transformation("minimize", optimizer)
+    checks.check_positive_integer("minimize", "steps", steps)
+    criteria = tuple(stop) if isinstance(stop, Iterable) else (stop,)
+    for criterion in criteria:
+        if not hasattr(criterion, "observe"):
+            raise TypeError(f"minimize: stop takes in-step criteria (gradient_norm, relative_decrease); got {criterion!r}")
+    point = _point(start)
+    value = _checked_value(function, point)
+    opt_state = optimizer.init(point)
+    state = without_aliases(
+        TrainState(jax.tree.map(lambda x: jnp.array(x, copy=True), point), {}, opt_state, jax.random.key(0), jnp.int32(0))
+    )
+    constants = {k: np.array(v) for k, v in hyperparams(opt_state).items()}
+    program = Program(
+        Objective.from_loss(_WithoutBatch(function)), optimizer.update, takes_extra_arguments(optimizer),
+        record=("params", "gradient_norm"),
+    )  # fmt: skip
+    capacity = max(64, 1 << (steps - 1).bit_length())
+    memory = tuple(criterion.start() for criterion in criteria)
+    state, _, records, done, fired = run_chunk(
+        program, state, None, None, criteria, memory, None, np.int32(steps), capacity=capacity
+    )
+    done, fired = int(done), int(fired)
+    records = jax.tree.map(lambda leaf: np.asarray(leaf[:done]), records)
+    path = records.pop("params")
+    points = jax.tree.map(lambda first, rest: np.concatenate([np.asarray(first)[None], rest]), point, path)
+    records |= {k: np.broadcast_to(v, (done,)) for k, v in constants.items() if k not in records}
+    params = eval_params(state.opt_state, state.params)
+    value = float(_values(function, params))
+    reason = str(criteria[fired]) if fired >= 0 else "budget of steps done"
+    return Minimum(params, value, done, reason, state.opt_state, points, records)
+
+
+_values = jax.jit(lambda function, params: function(params), static_argnums=0)
+
+
+def _point(start: Any) -> Params:
+    if isinstance(start, (int, float, list, tuple)) and not isinstance(start, bool):
+        start = np.asarray(start, dtype=float)
+    point = jax.tree.map(
+        lambda x: jnp.asarray(x, jnp.result_type(x, jnp.float16) if np.asarray(x).dtype.kind in "iu" else None), start
+    )  # noqa: E501
+    for path, leaf in jax.tree_util.tree_leaves_with_path(point):
+        if not bool(jnp.isfinite(leaf).all()):
+            raise ValueError(f"minimize: start{jax.tree_util.keystr(path)} must be finite; got {leaf}")
+    return point
+
+
+def _checked_value(function: Any, point: Params) -> float:
+    if not callable(function):
+        raise TypeError(f"minimize: function must be a function of the parameters; got {function!r}")
+    value = _values(function, point)
+    if jnp.shape(value) != ():
+        raise ValueError(f"minimize: function must return a scalar; at the start it returns shape {jnp.shape(value)}")
+    if not bool(jnp.isfinite(value)):
+        raise ValueError(f"minimize: function must be finite at the start; it is {float(value)}")
+    return float(value)
