@@ -40,14 +40,21 @@ ROWS = {
         title="softmax regression, m = 10",
         hidden=(),
         batch_size=10,
-        required={"flax_nnx": 10, "torch_eager": 5, "keras_jax": 3, "bare_scan": 1.0, "floor": 0.6},
+        required={"flax_nnx": 10, "torch_eager": 5, "keras_jax": 3, "bare_scan": 1.0, "bare_scan_host": 1.0, "floor": 0.6},
     ),
     "mlp": Row(
         name="mlp",
         title="MLP 784-128-10, m = 64",
         hidden=(128,),
         batch_size=64,
-        required={"flax_nnx": 2, "torch_eager": 1.5, "keras_jax": 1.5, "bare_scan": 0.97, "floor": 0.8},
+        required={
+            "flax_nnx": 2,
+            "torch_eager": 1.5,
+            "keras_jax": 1.5,
+            "bare_scan": 0.97,
+            "bare_scan_host": 0.97,
+            "floor": 0.8,
+        },
     ),
 }
 

@@ -24,9 +24,7 @@ class Worker:
     def _answer(self) -> dict:
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError(
-                f"{' '.join(self.process.args[1:])} ended with {self.process.wait()}; its error is above"
-            )
+            raise RuntimeError(f"{' '.join(self.process.args)} ended with {self.process.wait()}; its error is above")
         return json.loads(line)
 
     def microseconds_per_step(self, steps: int) -> float:
@@ -61,9 +59,7 @@ def main(peer: str, row_name: str, warmup: str) -> None:
     seconds, steps = timed(int(warmup))
     loss = setting.training_loss(weights(), data) if weights() else None
     timed(min(steps, 20))
-    answer(
-        first_epoch_seconds=seconds, steps=steps, loss=loss, versions=machine.versions(), platform=machine.platform()
-    )
+    answer(first_epoch_seconds=seconds, steps=steps, loss=loss, versions=machine.versions(), platform=machine.platform())
     for line in sys.stdin:
         seconds, steps = timed(int(line))
         answer(seconds=seconds, steps=steps)

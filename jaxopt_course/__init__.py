@@ -14,11 +14,28 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 # Optimizers, their kernels, and their schedules
-from jaxopt_course import schedules
+from jaxopt_course import problems, schedules
 from jaxopt_course.optimizers import CATALOG, adam, momentum, nesterov, scale_by_adam, scale_by_learning_rate, sgd
 
 # Problems: what is minimised
 from jaxopt_course.problems.objective import Data, Problem
+
+# Training, and comparing
+from jaxopt_course.race import Race, race
+from jaxopt_course.training import (
+    Minimum,
+    Moment,
+    NonFiniteError,
+    Result,
+    Step,
+    TrainState,
+    fit,
+    init_state,
+    make_step,
+    minimize,
+    samplers,
+    stopping,
+)
 
 # Composing, and what states know
 from jaxopt_course.transform import (
@@ -34,22 +51,7 @@ from jaxopt_course.transform import (
 )
 
 if TYPE_CHECKING:
-    from jaxopt_course import problems, testing
-    from jaxopt_course.race import Race, race
-    from jaxopt_course.training import (
-        Minimum,
-        Moment,
-        NonFiniteError,
-        Result,
-        Step,
-        TrainState,
-        fit,
-        init_state,
-        make_step,
-        minimize,
-        samplers,
-        stopping,
-    )
+    from jaxopt_course import testing
 
 __all__ = [
     # optimizers
@@ -68,25 +70,11 @@ __all__ = [
     "testing",
 ]  # fmt: skip
 
-_ON_FIRST_USE = {
-    **dict.fromkeys(("problems", "testing"), ""),
-    **dict.fromkeys(("Race", "race"), "race"),
-    **dict.fromkeys(
-        ("fit", "Result", "TrainState", "init_state", "Moment", "NonFiniteError", "make_step", "Step", "minimize",
-         "Minimum", "samplers", "stopping"), "training",
-    ),
-}  # fmt: skip
-
 
 def __getattr__(name: str) -> Any:
-    if name not in _ON_FIRST_USE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if home := _ON_FIRST_USE[name]:
-        value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
-    else:
-        value = importlib.import_module(f"{__name__}.{name}")
-    globals()[name] = value
-    return value
+    if name == "testing":  # chex loads on first use
+        return importlib.import_module("jaxopt_course.testing")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -158,7 +158,9 @@ def chain_is_associative(tx: Transformation) -> None:
     walks = [_walk(t, t.init(_START), _START, 3)[0] for t in (left, right)]
     chex.assert_trees_all_equal(*walks)
     assert left.update == right.update, "the two groupings have different updates"
-    chex.assert_trees_all_equal(_walk(chain(tx), chain(tx).init(_START), _START, 3)[0], _walk(tx, tx.init(_START), _START, 3)[0])
+    chex.assert_trees_all_equal(
+        _walk(chain(tx), chain(tx).init(_START), _START, 3)[0], _walk(tx, tx.init(_START), _START, 3)[0]
+    )
 
 
 def a_convex_quadratic_decreases(tx: Transformation) -> None:

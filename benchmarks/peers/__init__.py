@@ -24,7 +24,8 @@ PEERS = {
     "torch_eager": "PyTorch, eager",
     "keras_jax": "Keras on JAX, `fit`",
     "sklearn_mlp": "scikit-learn `MLPClassifier`",
-    "bare_scan": "bare `lax.scan` by hand",
+    "bare_scan": "bare `lax.scan`, `jax.random` shuffle",
+    "bare_scan_host": "bare `lax.scan`, NumPy shuffle",
     "floor": "floor: forward and backward only",
 }
 

@@ -30,7 +30,8 @@ def convnet(
 ) -> LinenModel:
     """A small convolutional net: 3 × 3 convolutions with stride 2 and relu, then one dense layer [A4].
 
-    Strides halve the image; on a CPU they train about four times faster than convolution and pooling.
+    Strides halve the image; on a CPU they train about four times faster than convolution and pooling. Kernels start as in
+    :class:`~jaxopt_course.problems.models.Dense`: He uniform, the last layer Glorot uniform.
 
     Args:
         channels: of each convolution, any number of them.
@@ -135,11 +136,11 @@ class ConvNet(linen.Module):
     def __call__(self, x: Float[Array, "batch h w *c"], train: bool = False) -> Float[Array, "batch classes"]:
         x = x[..., None] if x.ndim == 3 else x
         for channels in self.channels:
-            x = linen.Conv(channels, (3, 3), strides=2)(x)
+            x = linen.Conv(channels, (3, 3), strides=2, kernel_init=linen.initializers.he_uniform())(x)
             x = linen.BatchNorm(use_running_average=not train, momentum=0.9)(x) if self.batch_norm else x
             x = linen.relu(x)
         x = linen.Dropout(self.dropout, deterministic=not train)(x.reshape(x.shape[0], -1))
-        return linen.Dense(self.classes)(x)
+        return linen.Dense(self.classes, kernel_init=linen.initializers.glorot_uniform())(x)
 
 
 @dataclasses.dataclass(frozen=True)

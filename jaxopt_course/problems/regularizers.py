@@ -42,7 +42,7 @@ def l1(params: Params, regularization: Strength, *, exclude_bias: bool = True) -
     >>> float(l1(0.5)({"kernel": jnp.array([3.0, -4.0]), "bias": jnp.array([7.0])}))
     3.5
     """
-    return _total(jnp.abs, params, exclude_bias) * regularization
+    return _total(_absolute, params, exclude_bias) * regularization
 
 
 @parametric(Regularizer)
@@ -89,7 +89,7 @@ def elastic_net(params: Params, l1: Strength, l2: Strength, *, exclude_bias: boo
     >>> float(elastic_net(0.5, 0.1)({"kernel": jnp.array([3.0, -4.0])}))
     6.0
     """
-    return _total(jnp.abs, params, exclude_bias) * l1 + _total(_square, params, exclude_bias) * l2
+    return _total(_absolute, params, exclude_bias) * l1 + _total(_square, params, exclude_bias) * l2
 
 
 def is_bias(path: tuple) -> bool:
@@ -105,6 +105,12 @@ def is_bias(path: tuple) -> bool:
     {'dense0': {'bias': False, 'kernel': True}}
     """
     return bool(path) and getattr(path[-1], "key", getattr(path[-1], "name", None)) in ("bias", "b")
+
+
+def _absolute(leaf: Array) -> Array:
+    """|w|, with derivative 0 at 0, where JAX's own is 1."""
+    zero = leaf == 0
+    return jnp.where(zero, 0.0, jnp.abs(jnp.where(zero, 1.0, leaf)))
 
 
 def _square(leaf: Array) -> Array:

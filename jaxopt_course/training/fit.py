@@ -42,7 +42,7 @@ class Result:
         params: the trained parameters: what the optimizer says to evaluate; the best ones, under early stopping.
         state: all that ``fit(..., state=result.state)`` needs to go on exactly.
         stopped: why it ended.
-        steps: steps done in this run.
+        steps: steps done in this run, of the number ``requested``.
         compile_seconds: time spent tracing and compiling. run_seconds: time spent training.
         evaluations: the best-known and last evaluation, by step.
     """
@@ -51,6 +51,7 @@ class Result:
     state: TrainState
     stopped: str
     steps: int
+    requested: int
     compile_seconds: float
     run_seconds: float
     problem: Problem
@@ -272,6 +273,8 @@ class _Run:
     def train(self, interval: int, callbacks: tuple, bar: Progress) -> Result:
         """Chunks until done; a look now and then."""
         queue_up = 1
+        if interval and self.first == 0:
+            self._timed(lambda: self.queue.append((0, {}, np.int32(0), np.int32(-1), self._validate())))
         look_at_each = bool(callbacks or self.early or self.in_step)
         while self.done < self.total and not self.stopped:
             here = self.first + self.done
@@ -291,18 +294,24 @@ class _Run:
         indices, weights = self.plan.rows(self.first + self.done, self.first + self.done + count)
         pad = lambda a: np.concatenate([a, np.zeros((self.capacity - count, *a.shape[1:]), a.dtype)])  # noqa: E731
         rows = (pad(indices), None if weights is None else pad(weights))
-        began, traces = time.perf_counter(), TRACES.total()
+        self._timed(lambda: self._send(rows, count, evaluating))
+        self.done += count
+
+    def _send(self, rows: Any, count: int, evaluating: bool) -> None:
         self.state, self.memory, records, done, fired = run_chunk(
             self.program, self.state, self.problem.data.train, self.problem.regularizer, self.in_step, self.memory,
             rows, np.int32(count), capacity=self.capacity,
         )  # fmt: skip
-        values = self._validate() if evaluating else None
+        self.queue.append((count, records, done, fired, self._validate() if evaluating else None))
+
+    def _timed(self, dispatch: Callable[[], None]) -> None:
+        """Dispatch; if that traced something, the time it took was compiling."""
+        began, traces = time.perf_counter(), TRACES.total()
+        dispatch()
         if TRACES.total() != traces:
             spent = time.perf_counter() - began
             self.compile_seconds += spent
             self.looked += spent
-        self.done += count
-        self.queue.append((count, records, done, fired, values))
 
     def _validate(self) -> dict[str, jax.Array]:
         return _evaluate(self.problem, self._params(), self.state.model_state, self.problem.data.validation)
@@ -317,19 +326,21 @@ class _Run:
         for count, records, done, fired, values in queue:
             done = int(done)
             records = {k: v[:done] for k, v in records.items()}
-            self.log.steps.append(records)
+            if done:
+                self.log.steps.append(records)
             position += done
             if values is not None and done == count:
                 self.log.evaluations.append((self.first + position, values))
                 evaluations.append(values)
             if int(fired) >= 0:
                 self.stopped = str(self.in_step[int(fired)])
-            self._check_finite(records, self.first + position - done)
+            if done and self.nonfinite != "continue":
+                self._check_finite(records, self.first + position - done)
             if self.stopped:
                 break
         self.done = position
         self.log.clock.append((self.first + position, self.run_seconds))
-        last = {k: v[-1] for k, v in self.log.steps[-1].items() if len(v)}
+        last = {k: v[-1] for k, v in self.log.steps[-1].items()} if self.log.steps else {}
         rate = last.get("learning_rate", self.log.constants.get("learning_rate"))
         bar.advance(position - before, **({"loss": last["loss"]} if last else {}), **({} if rate is None else {"rate": rate}))
         if evaluations and self.early and not self.stopped:
@@ -353,8 +364,6 @@ class _Run:
                 self.stopped = str(self.early)
 
     def _check_finite(self, records: dict[str, np.ndarray], start: int) -> None:
-        if self.nonfinite == "continue":
-            return
         bad = np.flatnonzero(~np.isfinite(records.get("objective", records["loss"])))
         if not len(bad):
             return
@@ -375,7 +384,8 @@ class _Run:
         params = self._params() if self.best_params is None else self.best_params
         reason = self.stopped or "budget of steps done"
         log_steps = sum(len(chunk["loss"]) for chunk in self.log.steps)
-        return Result(params, self.state, reason, log_steps, self.compile_seconds, self.run_seconds, self.problem, self.log)
+        costs = (self.compile_seconds, self.run_seconds)
+        return Result(params, self.state, reason, log_steps, self.total, *costs, self.problem, self.log)
 
 
 def _checked(problem: Any, optimizer: Any, nonfinite: str) -> optax.GradientTransformation:

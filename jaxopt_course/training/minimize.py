@@ -148,7 +148,7 @@ def _point(start: Any) -> Params:
         start = np.asarray(start, dtype=float)
     point = jax.tree.map(
         lambda x: jnp.asarray(x, jnp.result_type(x, jnp.float16) if np.asarray(x).dtype.kind in "iu" else None), start
-    )  # noqa: E501
+    )
     for path, leaf in jax.tree_util.tree_leaves_with_path(point):
         if not bool(jnp.isfinite(leaf).all()):
             raise ValueError(f"minimize: start{jax.tree_util.keystr(path)} must be finite; got {leaf}")

@@ -23,6 +23,12 @@ class Progress:
             self._bar.set_postfix({k: f"{float(v):.4g}" for k, v in shown.items()}, refresh=False)
             self._bar.update(steps)
 
+    def expect(self, more: int) -> None:
+        """Lengthen the bar: there is more to do than was known."""
+        if self._bar is not None:
+            self._bar.total += more
+            self._bar.refresh()
+
     def describe(self, description: str) -> None:
         """Change the text before the bar."""
         if self._bar is not None:

@@ -1,0 +1,214 @@
+"""The shell: ``jaxopt-course race | fit | optimizers | problems``.
+
+Compiled programs are kept in the user's cache folder (JAX's persistent compilation cache), so that a second run starts faster.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+
+__all__ = ["main"]
+
+Problem = Literal["digits", "fashion-mnist", "linear-regression", "logistic-regression"]
+EPOCHS = {"fashion-mnist": 5}
+
+
+def race(
+    problem: Problem = "digits",
+    model: str | None = None,
+    optimizers: tuple[str, ...] = ("all",),
+    seeds: int = 5,
+    batch_size: int = 32,
+    epochs: int | None = None,
+    learning_rates: tuple[float, ...] | None = None,
+    metric: str | None = None,
+    folder: Path | None = None,
+    report: Path = Path("race.html"),
+    picture: Path = Path("race.png"),
+    progress: bool = True,
+    cache: bool = True,
+) -> int:
+    """Tune every optimizer on validation, run the winners on several seeds, compare them on the test set.
+
+    Prints a table; writes an interactive page and a picture. Ctrl-C reports what is finished.
+
+    Args:
+        problem: what to train on.
+        model: linear, softmax, mlp or convnet; mlp for images by default.
+        optimizers: names from the catalog (see ``jaxopt-course optimizers``), or "all".
+        seeds: final runs of each optimizer.
+        batch_size: examples in a step.
+        epochs: passes over the data in each run; by default 20 (5 on Fashion-MNIST).
+        learning_rates: one grid for all optimizers; by default each one's own.
+        metric: what is compared on the test set; accuracy where there is one.
+        folder: where Fashion-MNIST's four IDX files are.
+        report: the page to write.
+        picture: the PNG to write.
+        progress: show a progress bar.
+        cache: keep compiled programs in the user's cache folder.
+    """
+    import jaxopt_course as jc
+    from jaxopt_course.report import files
+
+    _compilation_cache(cache)
+    for path in (report, picture):
+        files.writable(path)  # found out before the training, not after
+    names = "all" if optimizers == ("all",) else optimizers
+    outcome = jc.race(
+        _problem(problem, model, folder),
+        names,
+        seeds=seeds,
+        batch_size=batch_size,
+        epochs=epochs or EPOCHS.get(problem, 20),
+        learning_rates=learning_rates,
+        metric=metric,
+        progress=progress,
+    )
+    print(outcome)
+    page = outcome.report(report)
+    _save(outcome.plot(), picture)
+    print(f"\nwritten: {page}\n         {picture.resolve()}")
+    return 130 if outcome.incomplete else 0
+
+
+def fit(
+    problem: Problem = "digits",
+    model: str | None = None,
+    optimizer: str = "adam",
+    learning_rate: float | None = None,
+    batch_size: int = 32,
+    epochs: int | None = None,
+    key: int = 0,
+    folder: Path | None = None,
+    picture: Path | None = None,
+    history: Path | None = None,
+    progress: bool = True,
+    cache: bool = True,
+) -> int:
+    """Train once; print the loss and the metrics on the test set.
+
+    Args:
+        problem: what to train on.
+        model: linear, softmax, mlp or convnet; mlp for images by default.
+        optimizer: a name from the catalog (see ``jaxopt-course optimizers``).
+        learning_rate: by default the middle of the optimizer's grid in a race.
+        batch_size: examples in a step.
+        epochs: passes over the data; by default 20 (5 on Fashion-MNIST).
+        key: the seed of the initial parameters and of the order of examples.
+        folder: where Fashion-MNIST's four IDX files are.
+        picture: a PNG of the learning curves to write.
+        history: a CSV file of the steps to write.
+        progress: show a progress bar.
+        cache: keep compiled programs in the user's cache folder.
+    """
+    import jaxopt_course as jc
+    from jaxopt_course.race import contestants
+    from jaxopt_course.report import files
+
+    _compilation_cache(cache)
+    for path in filter(None, (picture, history)):
+        files.writable(path)
+    (entrant,) = contestants([optimizer], None if learning_rate is None else [learning_rate])
+    rate = entrant.learning_rates[len(entrant.learning_rates) // 2]
+    result = jc.fit(
+        _problem(problem, model, folder),
+        entrant.factory(rate),
+        batch_size=batch_size,
+        epochs=epochs or EPOCHS.get(problem, 20),
+        key=key,
+        progress=progress,
+    )
+    values = ", ".join(f"{name} {value:.4f}" for name, value in result.evaluate("test").items())
+    print(f"{optimizer}, learning rate {rate:g}, {result.steps} steps in {result.run_seconds:.2f} s")
+    print(f"(and {result.compile_seconds:.2f} s of compiling); on the test set: {values}")
+    if picture:
+        _save(result.plot(), picture)
+    if history:
+        steps = result.history.drop_dims("epoch").to_dataframe()
+        files.write(history, steps.to_csv())
+    return 0
+
+
+def optimizers() -> int:
+    """List the optimizers: name, lecture row, what it does, and its arguments with their defaults."""
+    from jaxopt_course.optimizers import CATALOG
+
+    for name, entry in CATALOG.items():
+        signature = ", ".join(
+            p.name if p.default is p.empty else f"{p.name}={p.default!r}"
+            for p in inspect.signature(entry.factory).parameters.values()
+        )
+        print(f"{name}  [{entry.lecture}]\n    {entry.summary}\n    {name}({signature})")
+    return 0
+
+
+def problems() -> int:
+    """List the problems."""
+    from jaxopt_course.problems import PROBLEMS
+
+    for name, (_, description) in PROBLEMS.items():
+        print(f"{name:<20} {description}")
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; the exit status is 0, 2 for bad input, 130 after Ctrl-C.
+
+    Args:
+        arguments: by default those of the process.
+    """
+    commands = {"race": race, "fit": fit, "optimizers": optimizers, "problems": problems}
+    try:
+        return tyro.extras.subcommand_cli_from_dict(commands, prog="jaxopt-course", description=__doc__, args=arguments)
+    except KeyboardInterrupt as stop:
+        print(f"interrupted: {stop}" if str(stop) else "interrupted", file=sys.stderr)
+        return 130
+    except (ValueError, TypeError, OSError, ImportError, FloatingPointError) as error:
+        if os.environ.get("JAXOPT_COURSE_TRACEBACK"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _problem(name: str, model: str | None, folder: Path | None) -> Any:
+    from jaxopt_course.problems import PROBLEMS
+
+    options: dict[str, Any] = {}
+    images = name in ("digits", "fashion-mnist")
+    if images:
+        options["model"] = model or "mlp"
+    elif model:
+        raise ValueError(f"--model is for images; {name} has its own")
+    if folder and name != "fashion-mnist":
+        raise ValueError(f"--folder is for fashion-mnist; {name} needs none")
+    if folder:
+        options["folder"] = folder
+    return PROBLEMS[name][0](**options)
+
+
+def _save(figure: Any, path: Path) -> None:
+    import io
+
+    from jaxopt_course.report import files
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=150)
+    files.write(path, buffer.getvalue())
+
+
+def _compilation_cache(enabled: bool) -> None:
+    import jax
+
+    if not enabled:
+        jax.config.update("jax_enable_compilation_cache", False)
+    elif not jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]  # defined by jax at import
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        jax.config.update("jax_compilation_cache_dir", str(home / "jaxopt_course" / "xla"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
