@@ -9,7 +9,7 @@ import difflib
 import inspect
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -101,8 +101,9 @@ def intervals(function: Callable) -> dict[str, Interval]:
     """The :class:`Interval` that each argument's annotation carries."""
     found = {}
     for name, hint in typing.get_type_hints(function, include_extras=True).items():
-        if typing.get_origin(hint) is Annotated:
-            found |= {name: extra for extra in hint.__metadata__ if isinstance(extra, Interval)}
+        for extra in getattr(hint, "__metadata__", ()):
+            if isinstance(extra, Interval):
+                found[name] = extra
     return found
 
 

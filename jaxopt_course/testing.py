@@ -113,10 +113,15 @@ def vmap_over_hyperparams_equals_a_loop(tx: Transformation) -> None:
 
 def updates_keep_the_dtype(tx: Transformation) -> None:
     """bfloat16 leaves get bfloat16 updates, computed in float32: they are float32's, rounded once or twice."""
-    state = tx.init(_START)
     half = jax.tree.map(lambda p: p.astype(jnp.bfloat16), _START)
-    precise, _ = _step(tx, state, jax.tree.map(lambda p: p.astype(jnp.float32), half))
-    rounded, _ = _step(tx, tx.init(half), half)
+    grads = _noise(half, 4)
+    update = optax.with_extra_args_support(tx).update
+
+    def first(dtype):
+        params, g = (jax.tree.map(lambda x: x.astype(dtype), tree) for tree in (half, grads))
+        return update(g, tx.init(params), params, value=_quadratic(params), grad=g, value_fn=_quadratic)[0]
+
+    rounded, precise = first(jnp.bfloat16), first(jnp.float32)
     chex.assert_trees_all_equal_dtypes(rounded, half)
     _close(jax.tree.map(lambda p: p.astype(jnp.float32), rounded), precise, 2**17, "bfloat16 and float32 differ")
 

@@ -1,10 +1,12 @@
 """PyTorch, eager: ``nn.Sequential``, ``torch.optim.SGD``, and the five lines of every tutorial.
 
 Batches are indexed from tensors in memory: ``DataLoader`` over ``TensorDataset`` collates example by example, and takes
-longer than the step. On a GPU, the data lie there.
+longer than the step. On a GPU, the data lie there. PyTorch gets one thread or all, whichever is faster here: on small
+layers, and where others compute too, its threads mostly wait for each other.
 """
 
 import itertools
+import time
 
 import torch
 from torch import nn
@@ -33,6 +35,15 @@ def prepare(row, data):
         if device == "cuda":
             torch.cuda.synchronize()
         return steps
+
+    def seconds(threads):
+        torch.set_num_threads(threads)
+        epoch(10)
+        start = time.perf_counter()
+        epoch(50)
+        return time.perf_counter() - start
+
+    torch.set_num_threads(min({1, torch.get_num_threads()}, key=lambda threads: min(seconds(threads) for _ in range(3))))
 
     def weights():
         return [p.detach().cpu().numpy().T for p in model.parameters()]

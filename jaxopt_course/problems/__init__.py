@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from jaxopt_course.problems import losses, models, regularizers
+from jaxopt_course.problems.arrays import from_arrays
 from jaxopt_course.problems.datasets import digits, fashion_mnist
 from jaxopt_course.problems.objective import Data, Evaluation, Objective, Problem, num_examples
 from jaxopt_course.problems.regularizers import elastic_net, l1, l2
-from jaxopt_course.problems.supervised import from_arrays
 from jaxopt_course.problems.synthetic import linear_regression, logistic_regression
 
 __all__ = [

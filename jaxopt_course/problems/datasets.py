@@ -17,8 +17,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from jaxopt_course.problems.arrays import split_rows
 from jaxopt_course.problems.objective import Data, Problem
-from jaxopt_course.problems.supervised import split_rows, supervised
+from jaxopt_course.problems.supervised import supervised
 from jaxopt_course.types import Batch, Params
 
 __all__ = ["DEBIAN_FOLDER", "FASHION_MNIST", "digits", "fashion_mnist", "read_idx"]

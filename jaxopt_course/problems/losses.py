@@ -67,12 +67,12 @@ def binary_hinge(outputs: Float[Array, " batch"], batch: Batch) -> Float[Array, 
         One loss for each example, ``[B]``.
 
     Raises:
-        ValueError: outputs and labels differ in shape.
+        ValueError: outputs and labels are not both ``[B]``.
 
     >>> binary_hinge(jnp.array([0.25, 2.0, 0.5]), {"y": jnp.array([1, 1, -1])})
     Array([0.75, 0.  , 1.5 ], dtype=float32)
     """
-    return optax.losses.hinge_loss(*_aligned("binary_hinge", outputs, batch["y"]))
+    return optax.losses.hinge_loss(*_single("binary_hinge", outputs, batch["y"]))
 
 
 def multiclass_hinge(outputs: Float[Array, "batch classes"], batch: Batch) -> Float[Array, " batch"]:
@@ -109,12 +109,12 @@ def binary_cross_entropy(outputs: Float[Array, " batch"], batch: Batch) -> Float
         One loss for each example, ``[B]``.
 
     Raises:
-        ValueError: outputs and labels differ in shape.
+        ValueError: outputs and labels are not both ``[B]``.
 
     >>> binary_cross_entropy(jnp.array([0.0, 200.0]), {"y": jnp.array([1, 0])})
     Array([  0.6931472, 200.       ], dtype=float32)
     """
-    return optax.losses.sigmoid_binary_cross_entropy(*_aligned("binary_cross_entropy", outputs, batch["y"]))
+    return optax.losses.sigmoid_binary_cross_entropy(*_single("binary_cross_entropy", outputs, batch["y"]))
 
 
 def cross_entropy(outputs: Float[Array, "batch classes"], batch: Batch) -> Float[Array, " batch"]:
@@ -151,12 +151,15 @@ def negative_log_likelihood(outputs: Float[Array, "batch classes"], batch: Batch
         One loss for each example, ``[B]``.
 
     Raises:
-        ValueError: outputs and targets differ in shape.
+        ValueError: outputs and targets differ in shape, or are not ``[B, K]``.
 
     >>> negative_log_likelihood(jnp.array([[0.0, 100.0]]), {"y": jnp.array([[0.25, 0.75]])})
     Array([25.], dtype=float32)
     """
-    return optax.losses.softmax_cross_entropy(*_aligned("negative_log_likelihood", outputs, batch["y"]))
+    logits, targets = _aligned("negative_log_likelihood", outputs, batch["y"])
+    if logits.ndim != 2:
+        raise ValueError(f"negative_log_likelihood: outputs must be logits [B, K], K >= 2; got {tuple(outputs.shape)}")
+    return optax.losses.softmax_cross_entropy(logits, targets)
 
 
 def zero_one(outputs: Float[Array, " batch *classes"], batch: Batch) -> Float[Array, " batch"]:
@@ -212,12 +215,12 @@ def binary_accuracy(outputs: Float[Array, " batch"], batch: Batch) -> Float[Arra
         0 or 1 for each example, ``[B]``.
 
     Raises:
-        ValueError: outputs and labels differ in shape.
+        ValueError: outputs and labels are not both ``[B]``.
 
     >>> binary_accuracy(jnp.array([0.1, -3.0, 2.0]), {"y": jnp.array([1, 0, 0])})
     Array([1., 1., 0.], dtype=float32)
     """
-    logits, labels = _aligned("binary_accuracy", outputs, batch["y"])
+    logits, labels = _single("binary_accuracy", outputs, batch["y"])
     return ((logits > 0) == (labels > 0)).astype(float)
 
 
@@ -232,22 +235,30 @@ def sign_accuracy(outputs: Float[Array, " batch"], batch: Batch) -> Float[Array,
         0 or 1 for each example, ``[B]``.
 
     Raises:
-        ValueError: outputs and labels differ in shape.
+        ValueError: outputs and labels are not both ``[B]``.
 
     >>> sign_accuracy(jnp.array([0.1, -3.0, 2.0]), {"y": jnp.array([1, -1, -1])})
     Array([1., 1., 0.], dtype=float32)
     """
-    scores, labels = _aligned("sign_accuracy", outputs, batch["y"])
+    scores, labels = _single("sign_accuracy", outputs, batch["y"])
     return ((scores > 0) == (labels > 0)).astype(float)
 
 
 def _aligned(where: str, outputs: Array, y: Array) -> tuple[Array, Array]:
-    """Both in y's shape, if they differ at most by an axis of length 1 at the end: [B, 1] − [B] would be [B, B]."""
-    if outputs.shape == y.shape or outputs.shape == (*y.shape, 1) or (*outputs.shape, 1) == y.shape:
-        return outputs.reshape(y.shape), y
-    raise ValueError(
-        f"{where}: outputs and batch['y'] must have the same shape; got {tuple(outputs.shape)} and {tuple(y.shape)}"
-    )
+    """Both of one shape; [B, 1] is [B] here, or [B, 1] − [B] would be [B, B]."""
+    flat, target = (array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array for array in (outputs, y))
+    if flat.shape != target.shape:
+        shapes = f"{tuple(outputs.shape)} and {tuple(y.shape)}"
+        raise ValueError(f"{where}: outputs and batch['y'] must have the same shape; got {shapes}")
+    return flat, target
+
+
+def _single(where: str, outputs: Array, y: Array) -> tuple[Array, Array]:
+    """One score and one label for each example, both [B]."""
+    scores, labels = _aligned(where, outputs, y)
+    if scores.ndim != 1:
+        raise ValueError(f"{where}: outputs must be one score for each example, [B]; got shape {tuple(outputs.shape)}")
+    return scores, labels
 
 
 def _labelled(where: str, outputs: Array, y: Array) -> tuple[Array, Array]:

@@ -25,7 +25,6 @@ import optax
 from jaxopt_course import checks
 from jaxopt_course.optimizers import CATALOG
 from jaxopt_course.problems.objective import Problem
-from jaxopt_course.race import statistics
 from jaxopt_course.training.fit import Result, fit
 from jaxopt_course.training.progress import Progress
 
@@ -289,6 +288,8 @@ def _datasets(meet: _Meet, metric: str, level: float, interrupted: bool) -> Race
 
 def _table(meet: _Meet, names: list[str], metric: str, level: float, interrupted: bool) -> Any:
     import xarray as xr
+
+    from jaxopt_course.race import statistics  # scipy.stats takes a second to load
 
     tests = {name: [_test(run) for run in meet.finals[name]] for name in names}
     measured = list(next(iter(tests.values()))[0])

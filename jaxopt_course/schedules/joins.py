@@ -30,6 +30,6 @@ def warmup(step, schedule: Schedule | Number, warmup_steps: Period, init_value: 
     >>> [round(float(rate(t)), 4) for t in (0, 2, 4, 6)]
     [0.0, 0.05, 0.1, 0.0368]
     """
-    after = lambda t: schedule(t) if isinstance(schedule, Schedule) else jnp.asarray(schedule)  # noqa: E731
+    after = lambda t: schedule(t) if isinstance(schedule, Schedule) else jnp.asarray(schedule)
     rising = init_value + step / warmup_steps * (after(jnp.zeros_like(step)) - init_value)
     return jnp.where(step < warmup_steps, rising, after(jnp.maximum(step - warmup_steps, 0)))

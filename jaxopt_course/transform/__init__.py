@@ -1,12 +1,13 @@
 """An optimizer is a pure pair ``(init, update)``, and its hyperparameters are data in its state.
 
-`hyperparams` has the decorator that moves them there and the two functions that read and set them; `chain` composes, and
-is equal when its members are; `points` asks a state where it wants the gradient, and what to evaluate; `leaves` applies an
+`hyperparams` has the decorator that moves them there, `access` the two functions that read and set them; `chain` composes,
+and is equal when its members are; `points` asks a state where it wants the gradient, and what to evaluate; `leaves` applies an
 equation, written for one array, to the arrays of a tree. Everything is optax's protocol: no new classes to learn.
 """
 
+from jaxopt_course.transform.access import hyperparams, set_hyperparams
 from jaxopt_course.transform.chain import chain
-from jaxopt_course.transform.hyperparams import hyperparams, inject, optimizer, set_hyperparams
+from jaxopt_course.transform.hyperparams import inject, optimizer
 from jaxopt_course.transform.leaves import map_leaves, zeros_like
 from jaxopt_course.transform.points import eval_params, gradient_point
 

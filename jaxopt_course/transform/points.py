@@ -57,7 +57,7 @@ def gradient_point(opt_state: OptState, params: Params) -> Params:
             displacements[path] = leaf
     if not displacements:
         return params
-    move = lambda path, p: p if path not in displacements else (p + displacements[path]).astype(jnp.result_type(p))  # noqa: E731
+    move = lambda path, p: p if path not in displacements else (p + displacements[path]).astype(jnp.result_type(p))
     return jax.tree_util.tree_map_with_path(move, params)
 
 
@@ -113,10 +113,7 @@ def _find(state: Any, method: str, owner: HyperparamsState | None = None) -> Ite
             yield from _find(member, method, owner)
         return
     interesting = lambda s: (
-        s is not state
-        and (  # noqa: E731
-            isinstance(s, (HyperparamsState, ChainState)) or type(s) is tuple or _defines(s, method)
-        )
+        s is not state and (isinstance(s, (HyperparamsState, ChainState)) or type(s) is tuple or _defines(s, method))
     )
     children = [c for c in jax.tree.leaves(state, is_leaf=interesting) if interesting(c)]
     if type(state) is tuple and method == "displacement":

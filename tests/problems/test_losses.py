@@ -111,12 +111,17 @@ def test_one_column_and_no_column_are_the_same_and_never_broadcast(loss):
     y = 2 * BITS - 1
     expected = call(loss, LOGITS, y)
     assert jnp.array_equal(call(loss, LOGITS[:, None], y), expected)
-    assert jnp.array_equal(call(loss, LOGITS, y[:, None]).reshape(-1), expected)
+    assert jnp.array_equal(call(loss, LOGITS, y[:, None]), expected)
+    assert jnp.array_equal(call(loss, LOGITS[:, None], y[:, None]), expected)
 
 
 def test_outputs_that_do_not_match_the_targets_are_refused():
     with pytest.raises(ValueError, match=r"squared_error: outputs and batch\['y'\].* got \(11, 4\) and \(11,\)"):
         call(losses.squared_error, SCORES, TARGETS)
+    with pytest.raises(ValueError, match=r"binary_hinge: outputs must be one score for each example.*got shape \(11, 4\)"):
+        call(losses.binary_hinge, SCORES, TARGET_ROWS)
+    with pytest.raises(ValueError, match=r"negative_log_likelihood: outputs must be logits \[B, K\].*got \(11,\)"):
+        call(losses.negative_log_likelihood, LOGITS, TARGETS)
     with pytest.raises(ValueError, match=r"cross_entropy: outputs must be scores of shape \[B, K\].*got \(11,\)"):
         call(losses.cross_entropy, LOGITS, CLASSES)
     with pytest.raises(ValueError, match=r"accuracy: batch\['y'\] must be integer labels.*got float32 \(11,\)"):
@@ -131,8 +136,9 @@ def test_of_equal_scores_the_first_is_predicted_so_a_constant_model_is_not_alway
 def test_squared_error_moves_continuously_with_the_weights_and_zero_one_only_at_flips():
     x, y = jnp.array([1.0, -2.0, 0.5]), jnp.array([1, -1, -1])
     weights = jnp.linspace(-1.0, 1.0, 2001)
+    scores = weights[:, None] * x
     square, wrong = (
-        jax.vmap(lambda w: loss(w * x, {"y": y}).mean())(weights) for loss in (losses.squared_error, losses.zero_one)
+        jax.vmap(lambda s, loss=loss: loss(s, {"y": y}).mean())(scores) for loss in (losses.squared_error, losses.zero_one)
     )
     assert jnp.abs(jnp.diff(square)).max() < 0.01
     assert jnp.unique(wrong).size == 2

@@ -61,7 +61,7 @@ def inputs(name):
     return jnp.asarray(X.reshape(6, 2, 2) if name == "convnet" else X)
 
 
-@pytest.fixture(params=FLAX)
+@pytest.fixture(params=FLAX, scope="module")
 def flax_model(request):
     model, x = FLAX[request.param](), inputs(request.param)
     return model, x, *model.init(KEY, x[:1])

@@ -1,0 +1,158 @@
+"""Reading and setting the hyperparameters of any state that has some, and what they are called."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxopt_course import checks
+from jaxopt_course.transform.hyperparams import HyperparamsState
+from jaxopt_course.types import OptState, Schedule
+
+__all__ = ["hyperparams", "set_hyperparams"]
+
+_Injected = (HyperparamsState, optax.InjectStatefulHyperparamsState)
+
+
+def hyperparams(opt_state: OptState) -> dict[str, jax.Array]:
+    """What the last update used (before the first: what it will use), by name.
+
+    Names are short (``"learning_rate"``) where they are unique, else paths (``"weights/learning_rate"``).
+
+    Args:
+        opt_state: any optimizer state with states of ours, or of ``optax.inject_hyperparams``, in it.
+
+    >>> import jaxopt_course as jc
+    >>> state = jc.sgd(jc.schedules.linear(1.0, 0.0, 10)).init(jnp.zeros(2))
+    >>> hyperparams(state)
+    {'learning_rate': Array(1., dtype=float32)}
+    """
+    values = {
+        (path, name): value
+        for path, node in _nodes(opt_state)
+        for name, value in _last_values(node).items()
+        if value is not None
+    }
+    return {short: values[full] for full, short in _short_names(list(values)).items()}
+
+
+def set_hyperparams(opt_state: OptState, values: Mapping[str, Any] | None = None, **named: Any) -> OptState:
+    """The state with other hyperparameters: mid-run, or to differentiate by them, or to stack a population.
+
+    Args:
+        opt_state: any optimizer state that :func:`hyperparams` can read.
+        values: name or path → number or array. A schedule's own numbers are at ``"learning_rate/decay_rate"``.
+        named: the same, as keywords.
+
+    Raises:
+        ValueError: an unknown or ambiguous name, a value outside what the optimizer accepts, or a scheduled
+            hyperparameter (its schedule's numbers are named).
+
+    >>> import jaxopt_course as jc
+    >>> state = jc.sgd(0.1).init(jnp.zeros(2))
+    >>> hyperparams(set_hyperparams(state, learning_rate=0.01))
+    {'learning_rate': Array(0.01, dtype=float32)}
+    """
+    nodes = _nodes(opt_state)
+    known = {(path, *tail): (path, tail) for path, node in nodes for tail in _settable(node)}
+    names = {short: known[full] for full, short in _short_names(list(known)).items()}
+    scheduled = {
+        short for path, node in nodes for name in node.hyperparams if _is_scheduled(node, name)
+        for short in (name, "/".join((*path, name)))
+    }  # fmt: skip
+    changes: dict[tuple[str, ...], dict[tuple[str, ...], Any]] = {}
+    for name, value in {**(values or {}), **named}.items():
+        if name in scheduled and name not in names:
+            parts = [short for short in names if short.startswith(f"{name}/")] or ["(a function: nothing)"]
+            raise ValueError(f"set_hyperparams: {name} follows a schedule; set its numbers: {', '.join(parts)}")
+        if name not in names:
+            raise ValueError(f"set_hyperparams: no hyperparameter {name!r}{checks.closest(name, names)}")
+        path, tail = names[name]
+        changes.setdefault(path, {})[tail] = value
+    for path, change in changes.items():
+        old = dict(_nodes(opt_state))[path]
+        new = _with_values(old, change)
+        opt_state = _substitute(opt_state, old, new)
+    return opt_state
+
+
+def _nodes(opt_state: OptState, prefix: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
+    """Every state with hyperparameters, outermost first, with its path (dict keys and positions only)."""
+    found = []
+    is_node = lambda s: isinstance(s, _Injected)  # shorter than the def, used twice
+    for path, node in jax.tree_util.tree_leaves_with_path(opt_state, is_leaf=is_node):
+        if is_node(node):
+            here = prefix + tuple(str(getattr(k, "key", getattr(k, "idx", ""))) for k in path if not hasattr(k, "name"))
+            found.append((here, node))
+            ours = isinstance(node, HyperparamsState)
+            found += _nodes(node.inner if ours else node.inner_state, (*here, node.rule.name if ours else "injected"))
+    return found
+
+
+def _last_values(node: Any) -> dict[str, Any]:
+    if isinstance(node, HyperparamsState):
+        return node.values(jnp.maximum(node.step - 1, 0))
+    return dict(node.hyperparams)
+
+
+def _is_scheduled(node: Any, name: str) -> bool:
+    if isinstance(node, HyperparamsState):
+        return isinstance(node.hyperparams[name], Schedule)
+    return name in node.hyperparams_states
+
+
+def _settable(node: Any) -> list[tuple[str, ...]]:
+    """The paths, inside a node, of the numbers that can be set."""
+    leaves = jax.tree_util.tree_leaves_with_path(node.hyperparams)
+    tails = [tuple(str(key.key) for key in path) for path, _ in leaves]
+    return [tail for tail in tails if len(tail) > 1 or not _is_scheduled(node, tail[0])]
+
+
+def _short_names(paths: list[tuple[Any, ...]]) -> dict[tuple[Any, ...], str]:
+    """(node path, *tail) → the tail where it is unique, else the whole path."""
+    tails = ["/".join(tail) for _, *tail in paths]
+    return {
+        full: tail if tails.count(tail) == 1 else "/".join((*full[0], tail)) for full, tail in zip(paths, tails, strict=True)
+    }
+
+
+def _substitute(tree: Any, old: Any, new: Any) -> Any:
+    """The tree with one node, found by identity, exchanged."""
+
+    def exchange(node):
+        if node is old:
+            return new
+        if isinstance(node, _Injected):
+            field = "inner" if isinstance(node, HyperparamsState) else "inner_state"
+            inner = _substitute(getattr(node, field), old, new)
+            return dataclasses.replace(node, inner=inner) if field == "inner" else node._replace(inner_state=inner)
+        return node
+
+    return jax.tree.map(exchange, tree, is_leaf=lambda s: isinstance(s, _Injected))
+
+
+def _with_values(node: Any, change: dict[tuple[str, ...], Any]) -> Any:
+    ours = isinstance(node, HyperparamsState)
+    name, accepted = (node.rule.name, dict(node.rule.accepted)) if ours else ("inject_hyperparams", {})
+
+    def replace(path, old):
+        tail = tuple(str(key.key) for key in path)
+        if tail not in change:
+            return old
+        value, shown = change[tail], "/".join(tail)
+        holder = node.hyperparams[tail[0]]
+        interval = accepted.get(shown) if len(tail) == 1 else checks.intervals(holder.rule).get(tail[1])
+        checks.check_number(f"set_hyperparams({name})", shown, value, interval, scalar=False)
+        if jnp.shape(value) not in ((), jnp.shape(old)):
+            raise ValueError(
+                f"set_hyperparams({name}): {shown} has shape {jnp.shape(old)}; got an array of shape {jnp.shape(value)}"
+            )
+        return jnp.broadcast_to(jnp.asarray(value, old.dtype), jnp.shape(old))
+
+    numbers = jax.tree_util.tree_map_with_path(replace, node.hyperparams)
+    return dataclasses.replace(node, hyperparams=numbers) if ours else node._replace(hyperparams=numbers)

@@ -1,0 +1,189 @@
+"""Each method equals its equation: an independent float64 NumPy transcription, and optax where it has the method."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jaxopt_course as jc
+
+STEPS = 200
+THETA = np.array([1.5, -2.0, 0.7])
+CURVATURE = np.array([1.0, 7.0, 0.3])
+
+
+@pytest.fixture(autouse=True)
+def double_precision():
+    with jax.enable_x64(True):
+        yield
+
+
+def gradient(theta, noise):
+    """Of a non-convex function: a quadratic and a wave, with noise."""
+    return CURVATURE * theta + 0.3 * np.cos(3 * theta) + noise
+
+
+def noises():
+    return np.random.default_rng(7).normal(0, 0.1, (STEPS, 3))
+
+
+def path(tx):
+    theta, points = jnp.asarray(THETA), []
+    state, update = tx.init(theta), jax.jit(tx.update)
+    for noise in noises():
+        at = np.asarray(jc.gradient_point(state, theta))
+        step, state = update(jnp.asarray(gradient(at, noise)), state, theta)
+        theta = optax.apply_updates(theta, step)
+        points.append(np.asarray(theta))
+    return np.array(points)
+
+
+def rate(t):
+    return 0.05 / (1 + 0.1 * t)
+
+
+def numpy_sgd():
+    theta = THETA.copy()
+    for t, noise in enumerate(noises()):
+        theta = theta - rate(t) * gradient(theta, noise)
+        yield theta
+
+
+def numpy_momentum(mu, inside):
+    theta, m = THETA.copy(), np.zeros(3)
+    for t, noise in enumerate(noises()):
+        g = gradient(theta, noise)
+        m = mu * m + (rate(t) * g if inside else g)
+        theta = theta - (m if inside else rate(t) * m)
+        yield theta
+
+
+def numpy_velocity(mu):
+    """Lecture 000 writes v = −m."""
+    x, v = THETA.copy(), np.zeros(3)
+    for t, noise in enumerate(noises()):
+        v = mu * v - rate(t) * gradient(x, noise)
+        x = x + v
+        yield x
+
+
+def numpy_lookahead(mu):
+    theta, m = THETA.copy(), np.zeros(3)
+    for t, noise in enumerate(noises()):
+        m = mu(t) * m + rate(t) * gradient(theta - mu(t) * m, noise)
+        theta = theta - m
+        yield theta
+
+
+def numpy_shifted(mu, inside):
+    phi, m = THETA.copy(), np.zeros(3)
+    for t, noise in enumerate(noises()):
+        g = gradient(phi, noise)
+        m = mu * m + (rate(t) * g if inside else g)
+        phi = phi - (rate(t) * g + mu * m if inside else rate(t) * (g + mu * m))
+        yield phi
+
+
+def numpy_adam(b1, b2, eps, corrected, inside):
+    theta, m, v = THETA.copy(), np.zeros(3), np.zeros(3)
+    for t, noise in enumerate(noises()):
+        g = gradient(theta, noise)
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
+        m_hat, v_hat = (m / (1 - b1 ** (t + 1)), v / (1 - b2 ** (t + 1))) if corrected else (m, v)
+        theta = theta - rate(t) * m_hat / (np.sqrt(v_hat + eps) if inside else np.sqrt(v_hat) + eps)
+        yield theta
+
+
+def schedule(step):
+    return 0.05 / (1 + 0.1 * step)
+
+
+CASES = {
+    "sgd": (lambda: jc.sgd(schedule), numpy_sgd),
+    "momentum": (lambda: jc.momentum(schedule, 0.85), lambda: numpy_momentum(0.85, True)),
+    "momentum as a velocity": (lambda: jc.momentum(schedule, 0.85), lambda: numpy_velocity(0.85)),
+    "momentum, rate outside": (lambda: jc.momentum(schedule, 0.85, rate_inside=False), lambda: numpy_momentum(0.85, False)),
+    "nesterov": (lambda: jc.nesterov(schedule, 0.85), lambda: numpy_lookahead(lambda t: 0.85)),
+    "nesterov, scheduled momentum": (
+        lambda: jc.nesterov(schedule, jc.schedules.linear(0.2, 0.9, 50)),
+        lambda: numpy_lookahead(lambda t: 0.2 + 0.7 * min(t / 50, 1)),
+    ),
+    "nesterov, shifted": (lambda: jc.nesterov(schedule, 0.85, form="shifted"), lambda: numpy_shifted(0.85, True)),
+    "nesterov, shifted, rate outside": (
+        lambda: jc.nesterov(schedule, 0.85, form="shifted", rate_inside=False),
+        lambda: numpy_shifted(0.85, False),
+    ),
+    "adam": (lambda: jc.adam(schedule, 0.8, 0.95, 1e-3), lambda: numpy_adam(0.8, 0.95, 1e-3, True, False)),
+    "adam of the slide": (
+        lambda: jc.adam(schedule, 0.8, 0.95, 1e-3, bias_correction=False),
+        lambda: numpy_adam(0.8, 0.95, 1e-3, False, False),
+    ),
+    "adam, eps inside": (
+        lambda: jc.adam(schedule, 0.8, 0.95, 1e-3, eps_inside_sqrt=True),
+        lambda: numpy_adam(0.8, 0.95, 1e-3, True, True),
+    ),
+    "a chain of adam's kernel": (
+        lambda: jc.chain(jc.scale_by_adam(0.8, 0.95, 1e-3), jc.scale_by_learning_rate(schedule)),
+        lambda: numpy_adam(0.8, 0.95, 1e-3, True, False),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_trajectory_equals_the_equation(case):
+    make, transcription = CASES[case]
+    np.testing.assert_allclose(path(make()), np.array(list(transcription())), rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (lambda: jc.sgd(schedule), lambda: optax.sgd(schedule)),
+        (lambda: jc.momentum(schedule, 0.85, rate_inside=False), lambda: optax.sgd(schedule, momentum=0.85)),
+        (
+            lambda: jc.nesterov(schedule, 0.85, form="shifted", rate_inside=False),
+            lambda: optax.sgd(schedule, momentum=0.85, nesterov=True),
+        ),
+        (lambda: jc.adam(schedule, 0.8, 0.95, 1e-3), lambda: optax.adam(schedule, 0.8, 0.95, 1e-3)),
+        (
+            lambda: jc.adam(schedule, 0.8, 0.95, 1e-3, eps_inside_sqrt=True),
+            lambda: optax.adam(schedule, 0.8, 0.95, eps=0.0, eps_root=1e-3),
+        ),
+    ],
+    ids=["sgd", "momentum", "nesterov", "adam", "adam, eps inside"],
+)
+def test_trajectory_equals_optax(ours, theirs):
+    np.testing.assert_allclose(path(ours()), path(theirs()), rtol=1e-12, atol=1e-13)
+
+
+def test_shifted_form_is_the_lookahead_form_at_its_gradient_points():
+    """[D3] φₜ = θₜ − μm, to rounding."""
+    lookahead, shifted = jc.nesterov(schedule, 0.85), jc.nesterov(schedule, 0.85, form="shifted")
+    theta = phi = jnp.asarray(THETA)
+    state, shifted_state = lookahead.init(theta), shifted.init(phi)
+    for noise in noises():
+        at = jc.gradient_point(state, theta)
+        np.testing.assert_allclose(at, phi, rtol=1e-12, atol=1e-13)
+        g = jnp.asarray(gradient(np.asarray(at), noise))
+        step, state = lookahead.update(g, state)
+        theta = theta + step
+        step, shifted_state = shifted.update(jnp.asarray(gradient(np.asarray(phi), noise)), shifted_state)
+        phi = phi + step
+
+
+def test_rate_inside_and_outside_agree_while_the_rate_is_constant_and_differ_when_it_changes():
+    """[D1]"""
+    constant = [path(jc.momentum(0.03, 0.85, rate_inside=inside)) for inside in (True, False)]
+    np.testing.assert_allclose(*constant, rtol=1e-12)
+    changing = [path(jc.momentum(schedule, 0.85, rate_inside=inside)) for inside in (True, False)]
+    assert np.abs(changing[0] - changing[1]).max() > 1e-2
+
+
+def test_momentum_on_a_constant_gradient_tends_to_the_geometric_sum():
+    """[D2] the step tends to α∇f / (1 − μ)."""
+    tx = jc.momentum(0.1, 0.9)
+    state, step = tx.init(jnp.zeros(2)), None
+    for _ in range(400):
+        step, state = tx.update(jnp.array([2.0, -3.0]), state)
+    np.testing.assert_allclose(step, [-2.0, 3.0], rtol=1e-12)

@@ -1,0 +1,252 @@
+"""Hyperparameters are data, in the state."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jaxopt_course as jc
+
+PARAMS = {"w": jnp.array([[1.0, -2.0], [0.5, 3.0]]), "b": jnp.array([0.1, -0.7])}
+GRADS = {"w": jnp.array([[0.3, -0.2], [1.5, 0.7]]), "b": jnp.array([-0.4, 0.9])}
+
+
+def step(tx, state, params=PARAMS):
+    return tx.update(GRADS, state, params)
+
+
+def test_numbers_are_in_the_state_in_the_default_float_dtype():
+    assert jc.adam(1e-3).init(PARAMS).hyperparams["learning_rate"].dtype == jnp.float32
+    with jax.enable_x64(True):
+        assert jc.adam(1e-3).init(PARAMS).hyperparams["learning_rate"].dtype == jnp.float64
+
+
+def test_hyperparams_are_those_of_the_last_update():
+    tx = jc.sgd(jc.schedules.linear(1.0, 0.0, 4))
+    state = tx.init(PARAMS)
+    seen = [float(jc.hyperparams(state)["learning_rate"])]
+    for _ in range(3):
+        _, state = step(tx, state)
+        seen.append(float(jc.hyperparams(state)["learning_rate"]))
+    assert seen == [1.0, 1.0, 0.75, 0.5]
+
+
+def test_updates_of_equal_rules_compare_equal_and_share_one_compiled_step():
+    traces = 0
+
+    def update(function, grads, state):
+        nonlocal traces
+        traces += 1
+        return function(grads, state)
+
+    compiled = jax.jit(update, static_argnums=0)
+    for rate in (0.1, 0.2, jnp.array(0.3), np.float64(0.4)):
+        tx = jc.momentum(rate, 0.9)
+        compiled(tx.update, GRADS, tx.init(PARAMS))
+    assert traces == 1
+    assert jc.momentum(0.1).update == jc.momentum(0.2).update
+    assert jc.momentum(0.1).update != jc.momentum(0.1, rate_inside=False).update
+    assert jc.momentum(0.1).update != jc.nesterov(0.1).update
+
+
+def test_schedules_of_one_rule_share_one_compiled_step():
+    traces = 0
+
+    def update(function, grads, state):
+        nonlocal traces
+        traces += 1
+        return function(grads, state)
+
+    compiled = jax.jit(update, static_argnums=0)
+    for schedule in (jc.schedules.exponential(0.1, 0.01), jc.schedules.exponential(0.2, 0.5)):
+        tx = jc.sgd(schedule)
+        compiled(tx.update, GRADS, tx.init(PARAMS))
+    assert traces == 1
+
+
+def test_update_reads_the_state_and_never_the_constructor():
+    tx = jc.sgd(0.1)
+    state = jc.set_hyperparams(tx.init(PARAMS), learning_rate=0.5)
+    np.testing.assert_allclose(step(tx, state)[0]["b"], [0.2, -0.45], rtol=1e-6)
+    np.testing.assert_allclose(step(jc.sgd(123.0), state)[0]["b"], [0.2, -0.45], rtol=1e-6)
+
+
+def test_set_hyperparams_can_be_differentiated():
+    tx = jc.sgd(0.1)
+    state = tx.init(PARAMS)
+    after = lambda rate: jnp.sum(step(tx, jc.set_hyperparams(state, learning_rate=rate))[0]["b"])
+    np.testing.assert_allclose(jax.grad(after)(0.1), -0.5, rtol=1e-6)
+
+
+def test_a_population_is_a_stack_of_states():
+    tx = jc.momentum(0.1, 0.9)
+    rates = jnp.array([0.1, 0.2, 0.5])
+    states = jax.vmap(lambda rate: jc.set_hyperparams(tx.init(PARAMS), learning_rate=rate))(rates)
+    updates, _ = jax.vmap(lambda s: step(tx, s))(states)
+    np.testing.assert_allclose(updates["b"], -rates[:, None] * GRADS["b"], rtol=1e-6)
+    np.testing.assert_allclose(jc.hyperparams(states)["learning_rate"], rates)
+
+
+def test_scheduled_numbers_are_set_by_path_and_the_schedule_itself_raises():
+    tx = jc.adam(jc.schedules.exponential(0.1, 0.01))
+    state = jc.set_hyperparams(tx.init(PARAMS), {"learning_rate/init_value": 0.4})
+    assert jc.hyperparams(state)["learning_rate"] == np.float32(0.4)
+    with pytest.raises(ValueError, match="learning_rate follows a schedule; set its numbers: learning_rate/init_value"):
+        jc.set_hyperparams(state, learning_rate=0.3)
+
+
+def test_names_are_short_where_unique_and_paths_where_not():
+    tx = optax.partition({"slow": jc.sgd(0.1), "fast": jc.momentum(0.2, 0.9)}, {"w": "slow", "b": "fast"})
+    state = tx.init(PARAMS)
+    assert set(jc.hyperparams(state)) == {"slow/learning_rate", "fast/learning_rate", "momentum"}
+    state = jc.set_hyperparams(state, {"fast/learning_rate": 0.5, "momentum": 0.1})
+    assert {k: round(float(v), 3) for k, v in jc.hyperparams(state).items()} == {
+        "slow/learning_rate": 0.1, "fast/learning_rate": 0.5, "momentum": 0.1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"learning_rat": 0.1}, "no hyperparameter 'learning_rat'; did you mean 'learning_rate'"),
+        ({"learning_rate": -1.0}, r"learning_rate must be a number >= 0; got -1.0"),
+        ({"b1": 1.0}, r"b1 must be a number in \[0, 1\); got 1.0"),
+        ({"b1": jnp.ones(3) / 2}, r"b1 has shape \(\); got an array of shape \(3,\)"),
+    ],
+)
+def test_bad_settings_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        jc.set_hyperparams(jc.adam(0.1).init(PARAMS), change)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: jc.sgd(-0.1), ValueError, r"sgd: learning_rate must be a number >= 0; got -0.1"),
+        (lambda: jc.sgd(float("nan")), ValueError, r"sgd: learning_rate must be a number >= 0; got nan"),
+        (lambda: jc.sgd(float("inf")), ValueError, r"sgd: learning_rate must be a number >= 0; got inf"),
+        (lambda: jc.sgd("fast"), TypeError, "sgd: learning_rate must be .* got 'fast'"),
+        (lambda: jc.sgd(True), TypeError, "sgd: learning_rate must be .* got True"),
+        (lambda: jc.sgd(jnp.ones(3)), ValueError, r"learning_rate must be a scalar, got an array of shape \(3,\)"),
+        (lambda: jc.momentum(0.1, 1.5), ValueError, r"momentum: momentum must be a number in \[0, 1\]; got 1.5"),
+        (lambda: jc.momentum(0.1, -0.1), ValueError, r"momentum must be a number in \[0, 1\]; got -0.1"),
+        (lambda: jc.adam(0.1, b1=1.0), ValueError, r"adam: b1 must be a number in \[0, 1\); got 1.0"),
+        (lambda: jc.adam(0.1, eps=-1e-8), ValueError, r"eps must be a number >= 0; got -1e-08"),
+        (lambda: jc.adam(0.1, beta1=0.9), TypeError, "adam: unknown argument 'beta1'"),
+        (lambda: jc.adam(0.1, learningrate=0.9), TypeError, "did you mean 'learning_rate'"),
+        (lambda: jc.adam(), TypeError, "adam: missing a required argument: 'learning_rate'"),
+        (
+            lambda: jc.adam(0.1, accumulator_dtype=[1]),
+            TypeError,
+            r"accumulator_dtype is static and must be hashable; got \[1\]",
+        ),
+        (lambda: jc.nesterov(0.1, form="ahead"), ValueError, "unknown form 'ahead'"),
+        (lambda: jc.nesterov(0.1, rate_inside=False), ValueError, "rate_inside=False needs form='shifted'"),
+    ],
+)
+def test_bad_arguments_are_refused_at_the_call(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+def test_traced_numbers_pass():
+    after = jax.jit(lambda rate: step(jc.sgd(rate), jc.sgd(rate).init(PARAMS))[0]["b"])
+    np.testing.assert_allclose(after(-1.0), GRADS["b"], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("grads", "message"),
+    [
+        ({"w": GRADS["w"]}, r"differ in structure: only .* has \['b'\]"),
+        ({"w": GRADS["w"], "b": jnp.ones(3)}, r"differ in shape at \['b'\]: \(3,\) and \(2,\)"),
+    ],
+)
+def test_mismatched_trees_name_the_path(grads, message):
+    tx = jc.momentum(0.1)
+    with pytest.raises(ValueError, match=message):
+        tx.update(grads, tx.init(PARAMS), PARAMS)
+
+
+def test_parameters_that_are_not_floating_point_are_named():
+    with pytest.raises(TypeError, match=r"sgd.init: parameters must be floating point; \['steps'\] is int32"):
+        jc.sgd(0.1).init({"w": jnp.ones(2), "steps": jnp.arange(3)})
+
+
+def test_a_state_of_another_optimizer_is_refused():
+    with pytest.raises(ValueError, match=r"adam\.update: this state was not made by this optimizer's init"):
+        step(jc.adam(0.1), jc.sgd(0.1).init(PARAMS))
+
+
+def test_inject_puts_a_foreign_factorys_numbers_in_the_state():
+    tx = jc.inject(optax.adamw)(1e-3, weight_decay=jc.schedules.linear(0.1, 0.0, 10))
+    state = tx.init(PARAMS)
+    assert jc.inject(optax.adamw)(0.5).update == jc.inject(optax.adamw)(0.1).update
+    assert round(float(jc.hyperparams(state)["weight_decay"]), 6) == 0.1
+    reference = optax.adamw(1e-3, weight_decay=0.1)
+    chex_close(step(tx, state)[0], step(reference, reference.init(PARAMS))[0])
+
+
+def test_inject_tells_numbers_from_structure():
+    state = jc.inject(optax.lbfgs)(0.5, memory_size=3).init(PARAMS)
+    assert set(jc.hyperparams(state)) == {"learning_rate"}
+    assert jc.inject(optax.lbfgs)(1).init(PARAMS).hyperparams["learning_rate"] == 1.0
+
+
+def test_inject_leaves_ours_alone():
+    assert jc.inject(jc.adam) is jc.adam
+
+
+def test_inject_keeps_dtypes_that_optax_would_widen():
+    half = jax.tree.map(lambda p: p.astype(jnp.bfloat16), PARAMS)
+    tx = jc.inject(optax.adam)(1e-3)
+    updates, state = tx.update(half, tx.init(half), half)
+    assert {x.dtype for x in jax.tree.leaves(updates)} == {jnp.dtype(jnp.bfloat16)}
+    assert jax.tree.map(lambda x: x.dtype, state) == jax.tree.map(lambda x: x.dtype, tx.init(half))
+
+
+def test_optax_inject_hyperparams_around_ours_works():
+    tx = optax.inject_hyperparams(jc.adam)(learning_rate=0.1)
+    state = tx.init(PARAMS)
+    state.hyperparams["learning_rate"] = jnp.asarray(0.4)
+    reference = optax.adam(0.4)
+    chex_close(step(tx, state)[0], step(reference, reference.init(PARAMS))[0])
+
+
+def test_optax_inject_hyperparams_around_ours_works_under_jit():
+    tx = optax.inject_hyperparams(jc.momentum)(learning_rate=lambda step: 0.1 / (1 + step), momentum=0.8)
+    state, update = tx.init(PARAMS), jax.jit(tx.update)
+    ours = jc.momentum(lambda step: 0.1 / (1 + step), 0.8)
+    reference = ours.init(PARAMS)
+    for _ in range(3):
+        updates, state = update(GRADS, state, PARAMS)
+        expected, reference = step(ours, reference)
+    chex_close(updates, expected)
+
+
+def test_a_users_optimizer_composes_others_into_one_state():
+    @jc.optimizer
+    def decayed(learning_rate, decay=0.01):
+        return jc.chain(jc.scale_by_adam(), optax.add_decayed_weights(decay), jc.scale_by_learning_rate(learning_rate))
+
+    tx = decayed(0.1)
+    assert set(jc.hyperparams(tx.init(PARAMS))) == {"learning_rate", "decay"}
+    assert decayed(0.1).update == decayed(0.2, 0.5).update
+    reference = optax.adamw(0.1, weight_decay=0.01)
+    chex_close(step(tx, tx.init(PARAMS))[0], step(reference, reference.init(PARAMS))[0])
+
+
+def test_a_schedule_inside_a_users_optimizer_keeps_its_own_state():
+    @jc.optimizer
+    def annealed(momentum=0.9):
+        return jc.momentum(jc.schedules.linear(1.0, 0.0, 4), momentum)
+
+    tx = annealed()
+    state = tx.init(PARAMS)
+    for _ in range(2):
+        _, state = step(tx, state)
+    assert float(jc.hyperparams(state)["learning_rate"]) == 0.75
+
+
+def chex_close(actual, expected):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-7), actual, expected)

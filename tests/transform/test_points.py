@@ -1,0 +1,134 @@
+"""The optimizer says where it wants the gradient, and what to evaluate."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jaxopt_course as jc
+
+PARAMS = {"w": jnp.array([1.0, -2.0]), "b": jnp.array([0.5])}
+GRADS = {"w": jnp.array([0.3, 0.7]), "b": jnp.array([-0.4])}
+
+
+def after_one_step(tx):
+    _, state = tx.update(GRADS, tx.init(PARAMS), PARAMS)
+    return state
+
+
+def displaced(params, factor):
+    return jax.tree.map(lambda p, g: p - factor * g, params, GRADS)
+
+
+def close(actual, expected):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), actual, expected)
+
+
+def test_most_optimizers_want_it_at_the_parameters():
+    for tx in (jc.sgd(0.1), jc.momentum(0.1), jc.adam(0.1), jc.nesterov(0.1, form="shifted"), optax.adam(0.1)):
+        assert jc.gradient_point(after_one_step(tx), PARAMS) is PARAMS
+
+
+def test_lookahead_wants_it_ahead_by_the_coming_momentum():
+    tx = jc.nesterov(0.1, jc.schedules.linear(0.0, 1.0, 2))  # μ₁ = 0.5 is the coming one
+    close(jc.gradient_point(after_one_step(tx), PARAMS), displaced(PARAMS, 0.5 * 0.1))
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda tx: optax.chain(optax.clip(10.0), tx),
+        lambda tx: jc.chain(optax.clip(10.0), tx),
+        lambda tx: jc.chain(tx, optax.add_decayed_weights(-0.01)),
+        lambda tx: optax.apply_if_finite(tx, 3),
+        lambda tx: jc.chain(jc.chain(tx), optax.identity()),
+        lambda tx: optax.masked(tx, {"w": True, "b": True}),
+        lambda tx: optax.MultiSteps(tx, 1).gradient_transformation(),
+    ],
+    ids=["optax.chain", "chain", "something added behind", "apply_if_finite", "nested chain", "masked", "MultiSteps"],
+)
+def test_lookahead_is_found_inside(wrap):
+    close(jc.gradient_point(after_one_step(wrap(jc.nesterov(0.1, 0.9))), PARAMS), displaced(PARAMS, 0.09))
+
+
+def test_masks_leave_gaps():
+    point = jc.gradient_point(after_one_step(optax.masked(jc.nesterov(0.1, 0.9), {"w": True, "b": False})), PARAMS)
+    close(point, {"w": PARAMS["w"] - 0.09 * GRADS["w"], "b": PARAMS["b"]})
+
+
+def test_partitions_add_up():
+    tx = optax.partition({"a": jc.nesterov(0.1, 0.9), "c": jc.nesterov(0.2, 0.5)}, {"w": "a", "b": "c"})
+    close(
+        jc.gradient_point(after_one_step(tx), PARAMS),
+        {"w": PARAMS["w"] - 0.09 * GRADS["w"], "b": PARAMS["b"] - 0.1 * GRADS["b"]},
+    )
+
+
+def test_two_lookaheads_on_one_leaf_raise_at_init():
+    with pytest.raises(ValueError, match=r"two look-aheads displace the same leaf, \['b'\]"):
+        jc.chain(jc.nesterov(0.1), optax.masked(jc.nesterov(0.1), {"w": False, "b": True})).init(PARAMS)
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        optax.scale(0.5),
+        jc.scale_by_learning_rate(1.0),
+        optax.scale_by_schedule(lambda step: 1.0 / (1 + step)),
+        optax.clip_by_global_norm(100.0),
+        jc.momentum(1.0, 0.5),
+        optax.scale_by_backtracking_linesearch(5),
+        optax.masked(optax.scale(0.5), {"w": False, "b": True}),
+    ],
+    ids=["scale", "rate of one", "schedule", "clip", "momentum", "line search", "one leaf"],
+)
+def test_what_rescales_a_lookaheads_step_raises_at_init(behind):
+    with pytest.raises(ValueError, match="behind a look-ahead rescales the step of"):
+        jc.chain(jc.nesterov(0.1), behind).init(PARAMS)
+
+
+def test_what_rescales_other_leaves_may_stay():
+    rest = optax.masked(optax.scale(0.5), {"w": False, "b": True})
+    jc.chain(optax.masked(jc.nesterov(0.1), {"w": True, "b": False}), rest).init(PARAMS)
+
+
+def test_chain_can_be_initialised_under_jit():
+    jax.jit(jc.chain(jc.nesterov(0.1), optax.add_decayed_weights(0.1)).init)(PARAMS)
+
+
+def test_optax_chain_cannot_check_so_it_is_refused():
+    state = optax.chain(jc.nesterov(0.1), optax.scale(0.5)).init(PARAMS)
+    with pytest.raises(ValueError, match=r"use jaxopt_course\.chain"):
+        jc.gradient_point(state, PARAMS)
+
+
+def test_eval_params_are_the_parameters_for_most():
+    for tx in (jc.adam(0.1), jc.nesterov(0.1), optax.adam(0.1)):
+        assert jc.eval_params(tx.init(PARAMS), PARAMS) is PARAMS
+
+
+@pytest.mark.parametrize("wrap", [lambda tx: tx, lambda tx: jc.chain(optax.clip(10.0), tx)], ids=["alone", "in a chain"])
+def test_eval_params_of_schedule_free_are_optaxs(wrap):
+    inner = optax.contrib.schedule_free_sgd(0.5)
+    tx, params = wrap(inner), PARAMS
+    state, reference = tx.init(params), inner.init(params)
+    for _ in range(3):
+        updates, state = tx.update(GRADS, state, params)
+        _, reference = inner.update(GRADS, reference, params)
+        params = optax.apply_updates(params, updates)
+    expected = optax.contrib.schedule_free_eval_params(reference, params)
+    assert not np.allclose(expected["w"], params["w"])
+    close(jc.eval_params(state, params), expected)
+
+
+def test_eval_params_of_a_masked_average_leave_gaps():
+    tx = optax.masked(optax.contrib.schedule_free_sgd(0.5), {"w": True, "b": False})
+    params = PARAMS
+    state = tx.init(params)
+    for _ in range(2):
+        updates, state = tx.update(GRADS, state, params)
+        params = optax.apply_updates(params, updates)
+    averaged = jc.eval_params(state, params)
+    close(averaged["b"], params["b"])
+    assert not np.allclose(averaged["w"], params["w"])
