@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator
 
 from jaxopt_course.report import schema, style, tables
 from jaxopt_course.report.schema import Abscissa, RaceData, label
@@ -80,7 +81,8 @@ def sensitivity(
 ) -> Figure:
     """The final validation result against the learning rate; the selected rate is the large point.
 
-    A rate that diverged is a cross at the bad edge of the axes. An optimizer without a learning rate is a level line.
+    Where a rate diverged, the line runs to a cross at the bad edge of the axes. An optimizer without a learning rate is a
+    level line.
 
     Args:
         tuning: see :mod:`jaxopt_course.report.schema`.
@@ -97,6 +99,7 @@ def sensitivity(
         ValueError: ``metric`` or ``theme`` is unknown.
     """
     lines = lines or style.lines(map(str, tuning["optimizer"].values), theme)
+    limits = sensitivity_range(tuning, metric)
     with style.canvas(axes, theme, (8.4, 4.4)) as (axes, colors):
         for name, (color, dash) in lines.items():
             rates, value, selected = schema.sensitivity(tuning, name, metric)
@@ -104,13 +107,12 @@ def sensitivity(
                 for level in value:
                     axes.axhline(level, color=color, linestyle=dash)
                 continue
-            axes.plot(rates, value, color=color, linestyle=dash, marker="o", markersize=3)
+            drawn, crosses = schema.to_the_edge(value, limits[1] if limits else 0.0)
+            axes.plot(rates, drawn, color=color, linestyle=dash, marker="o", markersize=3)
+            axes.plot(rates[crosses], drawn[crosses], "x", color=color, markersize=7, markeredgewidth=2, clip_on=False)
             axes.plot(rates[selected], value[selected], "o", color=color, markersize=8, markeredgecolor=colors.paper, zorder=3)
-            bad = rates[np.isnan(value)]
-            edge = np.full(len(bad), float(schema.scale(metric) == 1))
-            axes.plot(bad, edge, "x", color=color, transform=axes.get_xaxis_transform(), clip_on=False, markersize=5)
         axes.set_xscale("log")
-        _set_range(axes, sensitivity_range(tuning, metric))
+        _set_range(axes, limits)
         axes.set(xlabel="learning rate", ylabel=f"final {label(metric)}")
         if legend and lines:
             _legend_at_right(axes, list(lines), lines)
@@ -169,8 +171,12 @@ def history(
         if axes is not None:
             column = [axes]
         else:
-            figure = style.Figure(figsize=(7.2, 1.2 + 2.1 * len(panels)))
-            column = [style.dress(each, colors) for each in figure.subplots(len(panels), sharex=True, squeeze=False).flat]
+            heights = [0.6 if name == "learning_rate" else 1.0 for name in panels]
+            figure = style.Figure(figsize=(7.2, 0.6 + 2.6 * sum(heights)))
+            column = [
+                style.dress(each, colors)
+                for each in figure.subplots(len(panels), sharex=True, squeeze=False, height_ratios=heights).flat
+            ]
         for panel, name in zip(column, panels, strict=True):
             _history_panel(panel, run, name, x, colors)
         column[-1].set_xlabel(label(x) if x == "step" else "epochs")
@@ -229,8 +235,15 @@ def _positive_range(values: np.ndarray, reference: np.ndarray) -> tuple[float, f
 
 def _set_range(axes: Axes, limits: tuple[float, float] | None) -> None:
     if limits:
-        axes.set_yscale("log")
+        _log(axes)
         axes.set_ylim(limits)
+
+
+def _log(axes: Axes) -> None:
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")
 
 
 def _varies(run: xr.Dataset) -> bool:
@@ -240,7 +253,11 @@ def _varies(run: xr.Dataset) -> bool:
 
 def _history_panel(axes: Axes, run: xr.Dataset, name: str, x: str, colors: style.Palette) -> None:
     steps, ends = (run["step"], run["epoch_step"]) if x == "step" else (run["step_epoch"], run["epoch"])
-    values, factor, stride = run[name] * schema.scale(name), schema.scale(name), slice(None, None, run.sizes["step"] // 5000 + 1)
+    values, factor, stride = (
+        run[name] * schema.scale(name),
+        schema.scale(name),
+        slice(None, None, run.sizes["step"] // 5000 + 1),
+    )
     if name == "learning_rate":
         axes.plot(steps, values, color=colors.cycle[2])
     else:
@@ -250,9 +267,8 @@ def _history_panel(axes: Axes, run: xr.Dataset, name: str, x: str, colors: style
         if f"validation_{name}" in run:
             axes.plot(ends, run[f"validation_{name}"] * factor, "o-", color=colors.cycle[1], markersize=3, label="validation")
         axes.legend()
-    drawn = np.concatenate([line.get_ydata() for line in axes.lines])
-    if factor == 1 and np.nanmin(drawn, initial=np.inf) >= 0 and np.nanmax(drawn, initial=0) > 0:
-        axes.set_yscale("log")
+        if factor == 1 and float(values.min()) >= 0 and float(values.max()) > 0:
+            _log(axes)
     axes.set_ylabel(label(name))
     axes.margins(x=0.01)
 
@@ -269,11 +285,13 @@ def _ranking(axes: Axes, data: RaceData, lines: dict[str, Line], colors: style.P
         axes.annotate("", (0, height), (-38, 0), axes.get_yaxis_transform(), "offset points", sample, annotation_clip=False)
         axes.text(1.03, height, row.result, transform=axes.get_yaxis_transform(), va="center", fontsize=8.5)
     axes.set_yticks(range(len(rows)), [row.name for row in rows])
+    for height, text in enumerate(axes.get_yticklabels()):
+        text.set_fontweight("bold" if height == 0 or rows[height].p_value > tables.SIGNIFICANCE else "normal")
     axes.tick_params(axis="y", pad=42, labelcolor=colors.ink, labelsize=9)
     axes.grid(False, axis="y")
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlabel(f"test {label(metric)}")
-    axes.set_title(f"Ranking: mean and {tables.level(data)} interval over seeds")
+    axes.set_title(f"Ranking, with {tables.level(data)} intervals\nbold: not distinguishable from the best")
 
 
 def _legend_at_right(axes: Axes, names: Sequence[str], lines: dict[str, Line]) -> None:

@@ -49,7 +49,18 @@ from jaxopt_course.checks import closest
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Abscissa", "Band", "RaceData", "Sensitivity", "label", "quantities", "scale", "seed_band", "sensitivity"]
+__all__ = [
+    "Abscissa",
+    "Band",
+    "RaceData",
+    "Sensitivity",
+    "label",
+    "quantities",
+    "scale",
+    "seed_band",
+    "sensitivity",
+    "to_the_edge",
+]
 
 Abscissa = Literal["step", "epoch", "examples", "gradient_evaluations", "seconds"]
 
@@ -190,3 +201,14 @@ def sensitivity(tuning: xr.Dataset, optimizer: str, metric: str = "validation_lo
     value = np.where(np.isfinite(value) & ~one["diverged"].values.astype(bool), value, np.nan)
     rates = one["learning_rate"].values.astype(float)
     return Sensitivity(rates[~np.isnan(rates)], value, one["selected"].values.astype(bool))
+
+
+def to_the_edge(value: Float[np.ndarray, " trial"], edge: float) -> tuple[np.ndarray, np.ndarray]:
+    """The values with divergence at the edge of the axes, where it borders on convergence; and where that is.
+
+    >>> to_the_edge(np.array([2.0, 1.0, np.nan, np.nan]), 9.0)
+    (array([ 2.,  1.,  9., nan]), array([False, False,  True, False]))
+    """
+    finite = np.pad(np.isfinite(value), 1)
+    crosses = ~finite[1:-1] & (finite[:-2] | finite[2:])
+    return np.where(crosses, edge, value), crosses

@@ -12,10 +12,11 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import matplotlib
 import matplotlib.figure
+from cycler import cycler
 from matplotlib.axes import Axes
 
 from jaxopt_course.checks import closest
@@ -23,6 +24,7 @@ from jaxopt_course.checks import closest
 __all__ = ["THEMES", "Figure", "Line", "Palette", "Theme", "canvas", "lines", "themed"]
 
 Theme = Literal["light", "dark"]
+Dash = Literal["solid", "dashed", "dotted", "dashdot"]
 
 
 class Palette(NamedTuple):
@@ -39,7 +41,7 @@ class Line(NamedTuple):
     """How one optimizer is drawn, in every picture: unique up to 32 of them."""
 
     color: str
-    dash: str
+    dash: Dash
 
 
 THEMES: dict[str, Palette] = {
@@ -52,7 +54,7 @@ THEMES: dict[str, Palette] = {
         ("#3f8efc", "#f0743e", "#1fc498", "#dd8fbb", "#f2b134", "#7fd0ff", "#e6e8eb", "#c3a26b"),
     ),
 }
-DASHES = ("solid", "dashed", "dotted", "dashdot")
+DASHES: tuple[Dash, ...] = get_args(Dash)
 
 
 class Figure(matplotlib.figure.Figure):
@@ -84,8 +86,7 @@ def lines(names: Iterable[str], theme: Theme = "light") -> dict[str, Line]:
     """
     cycle = palette(theme).cycle
     return {
-        name: Line(cycle[i % len(cycle)], DASHES[i // len(cycle) % len(DASHES)])
-        for i, name in enumerate(dict.fromkeys(names))
+        name: Line(cycle[i % len(cycle)], DASHES[i // len(cycle) % len(DASHES)]) for i, name in enumerate(dict.fromkeys(names))
     }
 
 
@@ -98,14 +99,14 @@ def themed(theme: Theme = "light") -> Iterator[Palette]:
     ...     _ = figure.subplots().plot([1, 2], color=colors.cycle[0])
     """
     colors = palette(theme)
-    settings = {
+    settings: dict[Any, Any] = {
         **dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), colors.paper),
         **dict.fromkeys(("text.color", "axes.titlecolor"), colors.ink),
         **dict.fromkeys(("axes.labelcolor", "xtick.color", "ytick.color", "axes.edgecolor"), colors.muted),
         **dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 8.5),
         **dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False),
         **dict.fromkeys(("xtick.major.size", "ytick.major.size", "xtick.minor.size", "ytick.minor.size"), 0),
-        "axes.prop_cycle": matplotlib.cycler(color=colors.cycle),
+        "axes.prop_cycle": cycler(color=colors.cycle),
         "axes.grid": True,
         "axes.axisbelow": True,
         "axes.labelsize": 9.5,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from jaxopt_course.report.schema import RaceData, label, scale
 __all__ = ["Cell", "Row", "cells", "level", "race_table", "rows", "settings", "settings_line", "summary"]
 
 SIGNIFICANCE = 0.05
+PRINTED = 7  # columns of the terminal's table
 
 
 class Cell(NamedTuple):
@@ -21,55 +23,52 @@ class Cell(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One optimizer's outcome; ``estimate`` is mean, low and high of the test metric, ``difference`` is from the best."""
+    """One optimizer's outcome by the metric of the race."""
 
     name: str
-    learning_rate: float
-    estimate: tuple[float, float, float]
-    result: str
-    difference: float
+    estimate: tuple[float, float, float]  # mean, low, high
+    difference: float  # from the best
     p_value: float
-    compile_seconds: float
-    run_seconds: float
+    result: str  # the estimate as text
 
 
 def rows(data: RaceData) -> list[Row]:
     """The optimizers, best first; those that diverged last."""
-    metric, ranking = f"test_{data.attrs['metric']}", data.ranking
-    found = []
-    for name in ranking:
-        one = data.table.sel(optimizer=name)
-        estimate = (float(one[metric]), float(one[f"{metric}_low"]), float(one[f"{metric}_high"]))
-        costs = (float(one["p_value"]), float(one["compile_seconds"]), float(one["run_seconds"]))
+    metric = f"test_{data.attrs['metric']}"
+    found: list[Row] = []
+    for name in data.ranking:
+        estimate = _read(data, name, metric)
         best = found[0].estimate[0] if found else estimate[0]
-        result = _estimate(estimate, scale(metric))
-        found.append(Row(name, float(one["learning_rate"]), estimate, result, estimate[0] - best, *costs))
+        p_value = float(data.table["p_value"].sel(optimizer=name))
+        found.append(Row(name, estimate, estimate[0] - best, p_value, _estimate(estimate, scale(metric))))
     return found
 
 
 def cells(data: RaceData) -> list[dict[str, Cell]]:
-    """Every row as text, by column title; every row has the same columns."""
-    metric = data.attrs["metric"]
-    others = [str(name) for name in data.table.data_vars if str(name).startswith("test_") and f"{name}_low" in data.table]
+    """The table, best row first, by column title: what :func:`race_table` prints, then what only the page has room for."""
+    metric = f"test_{data.attrs['metric']}"
+    factor = scale(metric)
+    others = [str(name) for name in data.table.data_vars if f"{name}_low" in data.table and name != metric]
     table = []
     for rank, row in enumerate(rows(data)):
-        one = data.table.sel(optimizer=row.name)
-        factor = scale(metric)
-        p_value = "best" if rank == 0 and np.isnan(row.p_value) else _p_value(row.p_value)
-        line = {
-            "optimizer": Cell(row.name, row.name),
-            "learning rate": Cell(_number(row.learning_rate, "{:.3g}"), row.learning_rate),
-            f"test {label(metric)}": Cell(row.result, row.estimate[0]),
-            "difference": Cell(_number(row.difference * factor, "{:+.2f}" if factor == 100 else "{:+.3g}"), row.difference),
-            "p": Cell(p_value, row.p_value),
-        }
-        for name in others:
-            if name != f"test_{metric}":
-                estimate = (float(one[name]), float(one[f"{name}_low"]), float(one[f"{name}_high"]))
-                line[label(name)] = Cell(_estimate(estimate, scale(name)), estimate[0])
-        line["run (s)"] = Cell(_number(row.run_seconds, "{:.2f}"), row.run_seconds)
-        line["compile (s)"] = Cell(_number(row.compile_seconds, "{:.2f}"), row.compile_seconds)
-        table.append(line)
+        rate, run, compiling = (
+            float(data.table[name].sel(optimizer=row.name)) for name in ("learning_rate", "run_seconds", "compile_seconds")
+        )
+        best = rank == 0 and np.isfinite(row.difference)
+        difference = "best" if best else _number(factor * row.difference, "{:+.2f}" if factor == 100 else "{:+.4f}")
+        estimates = {name: _read(data, row.name, name) for name in others}
+        table.append(
+            {
+                "optimizer": Cell(row.name, row.name),
+                "learning rate": Cell(_number(rate, "{:.3g}"), rate),
+                label(metric): Cell(row.result, row.estimate[0]),
+                "difference": Cell(difference, row.difference),
+                "p": Cell(_p_value(row.p_value), row.p_value),
+                "run (s)": Cell(_number(run, "{:.2f}"), run),
+                "compile (s)": Cell(_number(compiling, "{:.2f}"), compiling),
+                **{label(name): Cell(_estimate(value, scale(name)), value[0]) for name, value in estimates.items()},
+            }
+        )
     return table
 
 
@@ -77,16 +76,21 @@ def race_table(data: RaceData) -> str:
     """The table for the terminal: best first, aligned, under the settings and over what it says.
 
     Returns:
-        Lines of at most about 100 characters, without a final newline.
+        Lines without a final newline: the text wrapped at 100 characters, the table as wide as its names.
     """
     table = cells(data)
-    columns = list(table[0]) if table else []
-    grid = [columns, *([row[column].text for column in columns] for row in table)]
-    widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
-    lines = ["  ".join(cell.rjust(width) if i else cell.ljust(width) for i, (cell, width) in enumerate(zip(line, widths, strict=True))) for line in grid]
-    rule = ["─" * (sum(widths) + 2 * len(widths) - 2)] if widths else []
-    parts = [f"{data.attrs['title']}: {settings_line(data)}", "", *lines[:1], *rule, *lines[1:], "", summary(data)]
-    return "\n".join(parts)
+    body = [[cell.text for cell in row.values()][:PRINTED] for row in table]
+    titles = [list(row)[:PRINTED] for row in table[:1]]
+    widths = [max(map(len, column)) for column in zip(*titles, *body, strict=True)]
+    rule = [["─" * width for width in widths]] if table else []
+    lines = [
+        "  ".join(
+            text.rjust(width) if at else text.ljust(width) for at, (text, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in (*titles, *rule, *body)
+    ]
+    heading = textwrap.wrap(f"{data.attrs['title']}: {settings_line(data)}", 100, break_on_hyphens=False)
+    return "\n".join([*heading, "", *lines, *[""] * bool(lines), *textwrap.wrap(summary(data), 100, break_on_hyphens=False)])
 
 
 def summary(data: RaceData) -> str:
@@ -94,9 +98,12 @@ def summary(data: RaceData) -> str:
     ranked = rows(data)
     finished = [row for row in ranked if np.isfinite(row.estimate[0])]
     if not finished:
-        return "The race was interrupted before any optimizer finished." if data.attrs["incomplete"] else "No run stayed finite."
+        return (
+            "The race was interrupted before any optimizer finished." if data.attrs["incomplete"] else "No run stayed finite."
+        )
     best, *others = finished
-    parts = [f"Best test {data.attrs['metric']}: {best.name}, {best.result}{' %' * (scale(data.attrs['metric']) == 100)}."]
+    unit = " %" * (scale(data.attrs["metric"]) == 100)
+    parts = [f"Best test {data.attrs['metric']}: {best.name}, {best.result}{unit}."]
     tied = [row.name for row in others if row.p_value > SIGNIFICANCE]
     if tied:
         parts.append(f"Not distinguishable from it: {', '.join(tied)}.")
@@ -104,7 +111,8 @@ def summary(data: RaceData) -> str:
         parts.append("Every other optimizer differs from it significantly.")
     if diverged := [row.name for row in ranked if row not in finished]:
         parts.append(f"Without a finite result: {', '.join(diverged)}.")
-    parts.append(f"± is the {level(data)} interval over seeds; p is of a paired t-test against the best, Holm-corrected.")
+    if np.isfinite(best.estimate).all():
+        parts.append(f"± is the {level(data)} interval over seeds; p: paired t-test against the best, Holm-corrected.")
     if data.attrs["incomplete"]:
         parts.append("The race was interrupted: the table is incomplete.")
     return " ".join(parts)
@@ -113,7 +121,7 @@ def summary(data: RaceData) -> str:
 def settings(data: RaceData) -> dict[str, str]:
     """The settings to show, by label: every attribute but those that only steer the report."""
     hidden = {"title", "incomplete", "lower_is_better", "level", "metric"}
-    return {str(k).replace("_", " "): str(v) for k, v in data.attrs.items() if k not in hidden and v not in ("", None)}
+    return {str(k).replace("_", " "): str(v) for k, v in data.attrs.items() if k not in hidden and str(v)}
 
 
 def settings_line(data: RaceData) -> str:
@@ -129,12 +137,16 @@ def level(data: RaceData) -> str:
     return f"{100 * float(data.attrs.get('level', 0.95)):g} %"
 
 
+def _read(data: RaceData, optimizer: str, name: str) -> tuple[float, float, float]:
+    one = data.table.sel(optimizer=optimizer)
+    return float(one[name]), float(one[f"{name}_low"]), float(one[f"{name}_high"])
+
+
 def _estimate(estimate: tuple[float, float, float], factor: float) -> str:
     mean, low, high = (factor * value for value in estimate)
     if not np.isfinite(mean):
         return "–"
-    magnitude = np.floor(np.log10(abs(mean))) if mean else 0
-    pattern = "{:.2f}" if factor == 100 else f"{{:.{int(2 - min(magnitude, 2))}f}}" if abs(magnitude) < 5 else "{:.2e}"
+    pattern = "{:.2f}" if factor == 100 else "{:.4f}" if mean == 0 or 1e-3 <= abs(mean) < 1e4 else "{:.2e}"
     margin = " ± " + pattern.format((high - low) / 2) if np.isfinite(high - low) else ""
     return pattern.format(mean) + margin
 

@@ -26,9 +26,9 @@ class Rows(NamedTuple):
 
 
 class Sampler(Protocol):
-    """``epoch(seed, number, num_examples, batch_size)`` gives the order in which an epoch visits examples.
+    """``order(rng, n)`` is the order in which an epoch visits the examples: n indices.
 
-    ``fixed`` says that each epoch's order is the first one's.
+    ``fixed`` says that each epoch's order is the first one's. Your own class with these two is a sampler.
     """
 
     def order(self, rng: np.random.Generator, num_examples: int) -> Int[np.ndarray, examples]: ...
@@ -126,6 +126,7 @@ class Plan:
         batch_size: m, from 1 to n.
         drop_remainder: leave the last ragged batch out; otherwise it is padded, and its padding weighs 0.
         seed: integers from the run's key.
+        _epochs: the epoch that was drawn last, which the next rows mostly belong to.
     """
 
     sampler: Sampler
@@ -133,6 +134,7 @@ class Plan:
     batch_size: int
     drop_remainder: bool = False
     seed: tuple[int, ...] = ()
+    _epochs: dict[int, np.ndarray] = dataclasses.field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -169,23 +171,39 @@ class Plan:
             np.arange(start, stop) % per_epoch == per_epoch - 1, self.num_examples % self.batch_size, self.batch_size
         )
         mask = np.arange(self.batch_size) < count[:, None]
-        return Rows(rows, (mask / count[:, None]).astype(np.float32))
+        return Rows(rows, mask / count[:, None])
 
-    def _epoch(self, epoch: int) -> Int[np.ndarray, "steps batch"]:
-        rng = np.random.default_rng([*self.seed, 0 if self.sampler.fixed else epoch])
-        order = self.sampler.order(rng, self.num_examples)
-        needed = self.steps_per_epoch * self.batch_size
-        padded = np.concatenate([order, np.repeat(order[-1:], needed - len(order))]) if needed > len(order) else order
-        return padded[:needed].reshape(self.steps_per_epoch, self.batch_size)
+    def _epoch(self, number: int) -> Int[np.ndarray, "steps batch"]:
+        number = 0 if self.sampler.fixed else number
+        if number not in self._epochs:
+            order = self.sampler.order(np.random.default_rng([*self.seed, number]), self.num_examples)
+            needed = self.steps_per_epoch * self.batch_size
+            padded = np.concatenate([order, np.repeat(order[-1:], max(0, needed - len(order)))])
+            self._epochs.clear()
+            self._epochs[number] = padded[:needed].reshape(self.steps_per_epoch, self.batch_size)
+        return self._epochs[number]
 
 
-def plan(sampler: Sampler, num_examples: int, batch_size: int, drop_remainder: bool, seed: tuple[int, ...]) -> Plan:
-    """A checked :class:`Plan`.
+def plan(
+    where: str,
+    sampler: Sampler | None,
+    num_examples: int,
+    batch_size: int | None,
+    drop_remainder: bool = False,
+    seed: tuple[int, ...] = (),
+) -> Plan:
+    """A checked :class:`Plan`: by default ``shuffle()`` and 32 examples, or all there are if those are fewer or wanted.
 
     Raises:
         TypeError, ValueError: the sampler is none, or the batch size is not an integer from 1 to n.
     """
-    if not hasattr(sampler, "order"):
-        raise TypeError(f"sampler must be one of jc.samplers (call it: shuffle()); got {sampler!r}")
-    size = checks.check_positive_integer("sampler", "batch_size", batch_size, maximum=num_examples)
-    return Plan(sampler, num_examples, size, drop_remainder, seed)
+    sampler = shuffle() if sampler is None else sampler
+    if isinstance(sampler, type) or not hasattr(sampler, "order"):
+        hint = " (call it: samplers.shuffle())" if callable(sampler) else ""
+        raise TypeError(f"{where}: sampler must be one of jc.samplers; got {sampler!r}{hint}")
+    if batch_size is None:
+        batch_size = num_examples if isinstance(sampler, Full) else min(32, num_examples)
+    size = checks.check_positive_integer(where, "batch_size", batch_size, maximum=num_examples)
+    if isinstance(sampler, Full) and size != num_examples:
+        raise ValueError(f"{where}: samplers.full() uses all {num_examples} examples at once; got batch_size={batch_size}")
+    return Plan(sampler, num_examples, size, bool(drop_remainder), seed)

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_course.problems.objective import Objective, num_examples
+from jaxopt_course.problems.objective import Evaluation, Objective, num_examples
 from jaxopt_course.transform import gradient_point, hyperparams
 from jaxopt_course.types import Batch, Key, ModelState, OptState, Params, Updates
 
@@ -40,7 +40,13 @@ class TrainState(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What a step returns besides the state; carried nowhere."""
+    """What a step returns besides the state; carried nowhere.
+
+    Attributes:
+        loss: Σ wᵢ ℓᵢ, and objective: with λR, both at the gradient point. metrics: weighted like the loss.
+        hyperparams: what the update used, where that may vary.
+        grads: the gradient of the objective.
+    """
 
     loss: jax.Array
     objective: jax.Array
@@ -90,22 +96,22 @@ def train_step(
 
     def total(at: Params):
         outcome = program.objective(at, model_state, batch, key=step_key, train=True)
-        loss = _average(outcome.losses, None if program.objective.coupled else weights)
-        objective = loss if regularizer is None else loss + regularizer(at)
-        metrics = {k: _average(v, weights) for k, v in outcome.metrics.items()}
-        return objective, (loss, metrics, outcome.model_state)
+        averages = _averages(outcome, weights)
+        objective = averages["loss"] if regularizer is None else averages["loss"] + regularizer(at)
+        return objective, (averages, outcome.model_state)
 
     point = gradient_point(opt_state, params)
-    (objective, (loss, metrics, model_state)), grads = jax.value_and_grad(total, has_aux=True)(point)
+    (objective, (averages, model_state)), grads = jax.value_and_grad(total, has_aux=True)(point)
     grads = jax.tree.map(jnp.conj, grads)  # the direction of steepest ascent, where parameters are complex
     extra = {"value": objective, "grad": grads, "value_fn": lambda p: total(p)[0]} if program.takes_extra else {}
     updates, new_opt_state = program.update(grads, opt_state, params, **extra)
-    report = Report(loss, objective, metrics, _varying(opt_state, new_opt_state), grads)
+    loss = averages.pop("loss")
+    report = Report(loss, objective, averages, _varying(opt_state, new_opt_state), grads)
     return TrainState(optax.apply_updates(params, updates), model_state, new_opt_state, key, step + 1), report
 
 
 @functools.partial(jax.jit, static_argnames=("program", "capacity"), donate_argnames=("state",))
-def run_chunk(program, state, data, regularizer, criteria, memory, rows, count, *, capacity):
+def run_chunk(program, state, data, regularizer, criteria, memory, rows, count, fired, *, capacity):
     """Up to ``count`` ≤ ``capacity`` steps as one compiled loop.
 
     Args:
@@ -114,12 +120,13 @@ def run_chunk(program, state, data, regularizer, criteria, memory, rows, count, 
         data: the training split, or None.
         regularizer: λR(θ), a pytree, or None.
         criteria: in-step stopping criteria, pytrees; ``memory`` is theirs.
-        rows: indices [capacity, B] and weights [capacity, B] or None; or None without data.
-        count: how many rows count.
+        rows: indices [capacity, B] and weights [capacity, B] or None; or None: all the data at every step, as they are.
+        count: how many steps, at most.
+        fired: the index of the criterion that stopped an earlier chunk, or −1: nothing is done after a stop, so chunks can
+            be sent off before the host knows.
 
     Returns:
-        The state, the criteria's memory, the records (arrays [capacity, ...]), how many steps were done, and the index of
-        the criterion that stopped them (or −1).
+        The state, the criteria's memory, the records (arrays [capacity, ...]), how many steps were done, and ``fired``.
     """
     TRACES["run_chunk"] += 1
 
@@ -143,9 +150,9 @@ def run_chunk(program, state, data, regularizer, criteria, memory, rows, count, 
         return i + 1, _like(new_state, state), memory, records, fired
 
     def go_on(carry):
-        return (carry[0] < count) & (carry[-1] < 0) if criteria else carry[0] < count
+        return (carry[0] < count) & (carry[-1] < 0)
 
-    start = (jnp.int32(0), state, memory, records, jnp.int32(-1))
+    start = (jnp.int32(0), state, memory, records, jnp.asarray(fired, jnp.int32))
     done, state, memory, records, fired = jax.lax.while_loop(go_on, body, start)
     return state, memory, records, done, fired
 
@@ -171,16 +178,20 @@ def evaluate(objective, params, model_state, data, regularizer, *, batch_size):
         batch = jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, start, batch_size), data)
         outcome = objective(params, model_state, batch, train=False)
         unseen = (start + jnp.arange(batch_size) >= i * batch_size) / n
-        share = jax.tree.map(lambda v: _average(v, unseen), {"loss": outcome.losses, **outcome.metrics})
-        return jax.tree.map(jnp.add, total, share), None
+        return jax.tree.map(jnp.add, total, _averages(outcome, unseen)), None
 
     if objective.coupled or steps == 1:
-        outcome = objective(params, model_state, data, train=False)
-        means = jax.tree.map(lambda v: _average(v, None), {"loss": outcome.losses, **outcome.metrics})
+        means = _averages(objective(params, model_state, data, train=False), None)
     else:
         zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(lambda: sums(None, 0)[0]))
         means, _ = jax.lax.scan(sums, zero, jnp.arange(steps))
     return {**means, "objective": means["loss"] if regularizer is None else means["loss"] + regularizer(params)}
+
+
+def line_search_evaluations(opt_state: OptState) -> jax.Array | None:
+    """How often the last update's line searches evaluated the function, as optax's report it; None without one."""
+    found = optax.tree.get_all_with_path(opt_state, "num_linesearch_steps")
+    return sum((jnp.sum(value) for _, value in found), jnp.int32(0)) if found else None
 
 
 def takes_extra_arguments(optimizer: optax.GradientTransformation) -> bool:
@@ -188,17 +199,28 @@ def takes_extra_arguments(optimizer: optax.GradientTransformation) -> bool:
     return isinstance(optimizer, optax.GradientTransformationExtraArgs)
 
 
-def _average(values: jax.Array, weights: jax.Array | None) -> jax.Array:
-    return jnp.mean(values) if weights is None or values.ndim == 0 else jnp.vdot(weights.astype(values.dtype), values)
+def _average(what: str, values: jax.Array, weights: jax.Array | None) -> jax.Array:
+    if weights is None:
+        return jnp.mean(values)
+    if values.shape != weights.shape:
+        raise ValueError(
+            f"the {what} must be one value for each of the {weights.size} examples, as they are weighted; it has shape "
+            f"{values.shape}: a scalar couples the batch, which Problem(..., coupled=True) says"
+        )
+    return jnp.sum(weights.astype(values.dtype) * values)
+
+
+def _averages(outcome: Evaluation, weights: jax.Array | None) -> dict[str, jax.Array]:
+    if taken := sorted({"loss", "objective"} & outcome.metrics.keys()):
+        raise ValueError(f"a metric must not be called {taken[0]!r}: what is minimised is recorded under this name")
+    return {k: _average(k, v, weights) for k, v in {"loss": outcome.losses, **outcome.metrics}.items()}
 
 
 def _take(data: Batch, rows: Any, i: jax.Array) -> tuple[Batch, jax.Array | None]:
-    if data is None:
-        return None, None
-    indices, weights = rows
-    row = jax.lax.dynamic_index_in_dim(indices, i, keepdims=False)
-    batch = jax.tree.map(lambda x: x.at[row].get(mode="promise_in_bounds"), data)
-    return batch, None if weights is None else jax.lax.dynamic_index_in_dim(weights, i, keepdims=False)
+    if rows is None:
+        return data, None
+    indices, weights = (jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, i, keepdims=False), rows))
+    return jax.tree.map(lambda x: x.at[indices].get(mode="promise_in_bounds"), data), weights
 
 
 def _varying(before: OptState, after: OptState) -> dict[str, jax.Array]:
@@ -209,6 +231,8 @@ def _varying(before: OptState, after: OptState) -> dict[str, jax.Array]:
 
 def _record(program: Program, report: Report, state: TrainState, regularized: bool) -> Mapping[str, Any]:
     extra: dict[str, Any] = {}
+    if (searched := line_search_evaluations(state.opt_state)) is not None:
+        extra["gradient_evaluations"] = 1 + searched
     if "gradient_norm" in program.record:
         extra["gradient_norm"] = optax.tree.norm(report.grads)
     if "params" in program.record:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -19,7 +20,7 @@ import optax
 from jaxopt_course import checks
 from jaxopt_course.checks import Interval
 
-__all__ = ["Budget", "EarlyStopping", "GradientNorm", "RelativeDecrease", "budget", "early_stopping", "gradient_norm", "relative_decrease"]  # fmt: skip
+__all__ = ["Budget", "EarlyStopping", "GradientNorm", "NonFinite", "RelativeDecrease", "budget", "early_stopping", "gradient_norm", "relative_decrease"]  # fmt: skip
 
 
 @functools.partial(jax.tree_util.register_dataclass, data_fields=["tolerance"], meta_fields=[])
@@ -62,6 +63,18 @@ class RelativeDecrease:
         return f"relative decrease <= {self.tolerance:g}"
 
 
+@functools.partial(jax.tree_util.register_dataclass, data_fields=[], meta_fields=[])
+@dataclasses.dataclass(frozen=True)
+class NonFinite:
+    """Stops at the step whose objective is not finite: what ``nonfinite="raise"`` and ``"stop"`` add to a run's criteria."""
+
+    def start(self) -> Any:
+        return ()
+
+    def observe(self, memory: Any, report: Any) -> tuple[Any, jax.Array]:
+        return memory, ~jnp.isfinite(report.objective)
+
+
 @dataclasses.dataclass(frozen=True)
 class EarlyStopping:
     """See :func:`early_stopping`."""
@@ -69,10 +82,11 @@ class EarlyStopping:
     metric: str
     patience: int
     min_delta: float
+    falls: bool
 
     def better(self, value: float, best: float) -> bool:
-        """Whether ``value`` improves on ``best``: losses fall, every other metric rises."""
-        gain = best - value if self.metric in ("loss", "objective") else value - best
+        """Whether ``value`` improves on ``best``; anything improves on NaN."""
+        gain = best - value if self.falls else value - best
         return not math.isnan(value) and (math.isnan(best) or gain > self.min_delta)
 
     def __str__(self) -> str:
@@ -118,19 +132,26 @@ def relative_decrease(tolerance: float, *, window: int = 1) -> RelativeDecrease:
     return RelativeDecrease(float(tolerance), checks.check_positive_integer("relative_decrease", "window", window))
 
 
-def early_stopping(metric: str = "loss", *, patience: int = 5, min_delta: float = 0.0) -> EarlyStopping:
+def early_stopping(
+    metric: str = "loss", *, patience: int = 5, min_delta: float = 0.0, falls: bool | None = None
+) -> EarlyStopping:
     """Stop when validation has not improved for ``patience`` evaluations; the best parameters are kept [A9].
 
+    The evaluation before the first step counts. A run that goes on from a state starts to compare anew.
+
     Args:
-        metric: ``"loss"`` or ``"objective"``, which should fall, or a metric of the problem, which should rise.
+        metric: ``"loss"``, ``"objective"``, or a metric of the problem.
         patience: evaluations without improvement to wait for.
         min_delta: what counts as an improvement: more than this.
+        falls: whether less is better; by default where the name has "loss", "error" or "objective" in it.
 
     >>> print(early_stopping("accuracy", patience=3))
     no better validation accuracy for 3 evaluations
     """
     checks.check_number("early_stopping", "min_delta", min_delta, Interval(0))
-    return EarlyStopping(metric, checks.check_positive_integer("early_stopping", "patience", patience), float(min_delta))
+    patience = checks.check_positive_integer("early_stopping", "patience", patience)
+    by_name = any(word in str(metric) for word in ("loss", "error", "objective"))
+    return EarlyStopping(metric, patience, float(min_delta), by_name if falls is None else falls)
 
 
 def budget(*, seconds: float) -> Budget:
@@ -144,3 +165,19 @@ def budget(*, seconds: float) -> Budget:
     """
     checks.check_number("budget", "seconds", seconds, Interval(0, open_low=True))
     return Budget(float(seconds))
+
+
+def criteria(where: str, stop: Any, *accepted: type) -> tuple[Any, ...]:
+    """``stop``, one criterion or several, as a checked tuple.
+
+    Raises:
+        TypeError: something is no criterion, or not of a kind that ``where`` can use. ValueError: two early stoppings.
+    """
+    found = tuple(stop) if isinstance(stop, Iterable) and not isinstance(stop, str) else (stop,)
+    for criterion in found:
+        if isinstance(criterion, type) or not (hasattr(criterion, "observe") or isinstance(criterion, accepted)):
+            kinds = "gradient_norm(...), relative_decrease(...)" + ", early_stopping(...), budget(...)" * bool(accepted)
+            raise TypeError(f"{where}: stop takes criteria from jc.stopping: {kinds}; got {criterion!r}")
+    if sum(isinstance(criterion, EarlyStopping) for criterion in found) > 1:
+        raise ValueError(f"{where}: stop takes one early_stopping, whose best parameters are kept; got {found}")
+    return found

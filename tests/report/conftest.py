@@ -86,9 +86,9 @@ def _table(names, rng, seeds, incomplete) -> xr.Dataset:
     shuffled = rng.permutation(len(names))
     values = {
         "learning_rate": rates,
-        **{"test_accuracy": accuracy, "test_accuracy_low": accuracy - margin, "test_accuracy_high": accuracy + margin},
-        **{"test_loss": loss, "test_loss_low": loss - margin, "test_loss_high": loss + margin},
-        **{"p_value": p_value, "compile_seconds": rng.uniform(0.5, 3, len(names)), "run_seconds": rng.uniform(0.2, 1, len(names))},
+        "test_accuracy": accuracy, "test_accuracy_low": accuracy - margin, "test_accuracy_high": accuracy + margin,
+        "test_loss": loss, "test_loss_low": loss - margin, "test_loss_high": loss + margin,
+        "p_value": p_value, "compile_seconds": rng.uniform(0.5, 3, len(names)), "run_seconds": rng.uniform(0.2, 1, len(names)),
     }  # fmt: skip
     attributes = {
         "title": "Optimizers on digits",

@@ -1,0 +1,101 @@
+"""A run's state: made, owned, and told from the state of another optimizer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxopt_course.problems.objective import Problem
+from jaxopt_course.training.step import TrainState
+from jaxopt_course.types import Key
+
+__all__ = ["as_key", "as_transformation", "check_state", "init_state", "owned"]
+
+
+def init_state(problem: Problem, optimizer: optax.GradientTransformation, key: int | Key = 0) -> TrainState:
+    """A run's first state.
+
+    Args:
+        problem, optimizer: what to train, and how.
+        key: an integer or a JAX key: split into one for the parameters and one for order and dropout.
+    """
+    init_key, run_key = _split(as_key("init_state", key))
+    params, model_state = problem.init(init_key)
+    return owned(TrainState(params, model_state, optimizer.init(params), run_key, jnp.zeros((), jnp.int32)))
+
+
+def owned(state: TrainState) -> TrainState:
+    """The same state in buffers of its own, each leaf in one: these can be donated, whoever else holds the originals."""
+
+    def strong(leaf):  # a weakly typed leaf would not be one any more after the first step, and retrace the second
+        return jnp.asarray(leaf, jnp.result_type(leaf)) if getattr(leaf, "weak_type", True) else leaf
+
+    return jax.device_put(state._replace(**jax.tree.map(strong, _numeric(state))), may_alias=False)
+
+
+def check_state(where: str, optimizer: optax.GradientTransformation, state: Any) -> TrainState:
+    """Raise unless ``state`` is a :class:`TrainState` whose optimizer state is of this optimizer's form."""
+    if not isinstance(state, TrainState):
+        raise TypeError(f"{where}: state must be the .state of an earlier result; got {type(state).__name__}")
+    expected = jax.eval_shape(optimizer.init, state.params)
+    if jax.tree.structure(expected) != jax.tree.structure(state.opt_state):
+        raise ValueError(
+            f"{where}: state comes from another optimizer: its opt_state is {_outline(state.opt_state)}; "
+            f"this optimizer's is {_outline(expected)}"
+        )
+    pairs = zip(jax.tree_util.tree_leaves_with_path(expected), jax.tree.leaves(state.opt_state), strict=True)
+    for (path, want), have in pairs:
+        if jnp.shape(want) != jnp.shape(have):
+            raise ValueError(
+                f"{where}: state comes from another optimizer: its opt_state{jax.tree_util.keystr(path)} has shape "
+                f"{jnp.shape(have)}; this optimizer's has {jnp.shape(want)}"
+            )
+    return state
+
+
+def as_transformation(where: str, optimizer: Any) -> optax.GradientTransformation:
+    """The optimizer as a pair (init, update), or a TypeError."""
+    if isinstance(optimizer, optax.MultiSteps):
+        return optax.GradientTransformationExtraArgs(optimizer.init, optimizer.update)  # type: ignore[arg-type]
+    if not isinstance(optimizer, optax.GradientTransformation):
+        hint = " (call the factory: jc.adam(1e-3))" if callable(optimizer) else ""
+        raise TypeError(f"{where}: optimizer must be a gradient transformation (init, update); got {optimizer!r}{hint}")
+    return optimizer
+
+
+def as_key(where: str, key: Any) -> Key:
+    """A typed JAX key from an integer, a typed key, or an old-style one."""
+    accepted = "an integer or one JAX key"
+    if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
+        return jax.random.key(int(key))
+    if not isinstance(key, (jax.Array, np.ndarray)):
+        raise TypeError(f"{where}: key must be {accepted}; got {key!r}")
+    if jnp.issubdtype(key.dtype, jnp.integer):
+        if key.shape == ():
+            return jax.random.key(key)
+        if key.dtype == jnp.uint32 and key.shape == jax.random.key_data(jax.random.key(0)).shape:
+            return jax.random.wrap_key_data(jnp.asarray(key))
+    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.shape != ():
+        raise TypeError(f"{where}: key must be {accepted}; got an array of dtype {key.dtype} and shape {key.shape}")
+    return jnp.asarray(key)
+
+
+_split = jax.jit(jax.random.split)
+
+
+def _numeric(state: TrainState) -> dict[str, Any]:
+    return {name: value for name, value in state._asdict().items() if name != "key"}
+
+
+def _outline(state: Any) -> str:
+    """The names of the states in a state, as ``HyperparamsState(adam)`` or ``tuple(ScaleByAdamState, EmptyState)``."""
+    rule = getattr(state, "rule", None)
+    if rule is not None:
+        return f"{type(state).__name__}({getattr(rule, 'name', rule)})"
+    members = getattr(state, "members", state if type(state) is tuple else ())
+    inside = f"({', '.join(map(_outline, members))})" if members else ""
+    return type(state).__name__ + inside

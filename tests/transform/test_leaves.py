@@ -1,0 +1,51 @@
+"""An equation for one array, applied to trees."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxopt_course.transform import map_leaves, zeros_like
+
+CALLS = []
+
+
+def decayed(g, m, rate, flip):
+    CALLS.append((g.dtype, m.dtype, rate.dtype))
+    m = rate * m + (-g if flip else g)
+    return -m, m
+
+
+def test_arithmetic_is_in_float32_at_least_and_dtypes_stay():
+    CALLS.clear()
+    g, m = jnp.full(4, 1.0, jnp.bfloat16), jnp.full(4, 256.0, jnp.float32)
+    updates, new = map_leaves(decayed, {"w": g}, {"w": m}, rate=jnp.array(0.999), flip=False)
+    assert CALLS == [(jnp.float32, jnp.float32, jnp.float32)]
+    assert (updates["w"].dtype, new["w"].dtype) == (jnp.bfloat16, jnp.float32)
+    np.testing.assert_allclose(new["w"], 0.999 * 256 + 1, rtol=1e-6)
+
+
+def test_an_equation_is_traced_once_for_equal_leaves():
+    CALLS.clear()
+    tree = {f"layer{i}": jnp.ones((3, 5)) for i in range(50)}
+    jax.jit(lambda t: map_leaves(decayed, t, t, rate=jnp.array(0.5), flip=True))(tree)
+    assert len(CALLS) == 1
+
+
+def test_double_precision_stays_double():
+    with jax.enable_x64(True):
+        (_, new) = map_leaves(decayed, jnp.ones(2), jnp.ones(2), rate=jnp.array(1 / 3), flip=False)
+        np.testing.assert_allclose(new, 4 / 3, rtol=1e-15)
+
+
+def test_zeros_can_be_real_for_complex_leaves():
+    assert zeros_like(jnp.ones(2, jnp.complex64), real=True).dtype == jnp.float32
+    assert zeros_like(jnp.ones(2, jnp.complex64)).dtype == jnp.complex64
+    assert zeros_like(jnp.ones(2, jnp.bfloat16), "float32").dtype == jnp.float32
+
+
+def test_mismatches_name_the_leaf():
+    with pytest.raises(ValueError, match=r"differ in shape at \['a'\]\['b'\]: \(2,\) and \(3,\)"):
+        map_leaves(decayed, {"a": {"b": jnp.ones(2)}}, {"a": {"b": jnp.ones(3)}}, rate=0.5, flip=False)
+    with pytest.raises(ValueError, match=r"differ in structure: only the optimizer's state has \['c'\]"):
+        map_leaves(decayed, {"a": jnp.ones(2)}, {"a": jnp.ones(2), "c": jnp.ones(1)}, rate=0.5, flip=False)
