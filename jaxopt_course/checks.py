@@ -101,9 +101,8 @@ def intervals(function: Callable) -> dict[str, Interval]:
     """The :class:`Interval` that each argument's annotation carries."""
     found = {}
     for name, hint in typing.get_type_hints(function, include_extras=True).items():
-        for extra in getattr(hint, "__metadata__", ()):
-            if isinstance(extra, Interval):
-                found[name] = extra
+        for part in (hint, *typing.get_args(hint)):  # an argument may be optional: NonNegative | None
+            found |= {name: extra for extra in getattr(part, "__metadata__", ()) if isinstance(extra, Interval)}  # noqa: B035
     return found
 
 
@@ -130,6 +129,8 @@ def bind(signature: inspect.Signature, where: str, args: tuple, kwargs: Mapping[
             except TypeError:
                 raise TypeError(f"{where}: {name} is static and must be hashable; got {value!r}") from None
             sorted_.static[name] = value
+        elif value is None and signature.parameters[name].default is not None:
+            raise TypeError(f"{where}: {name} must be a number, an array or a schedule; got None")
         else:
             sorted_.numbers[name] = value
     return sorted_

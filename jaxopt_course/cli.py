@@ -8,19 +8,19 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+import tempfile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import tyro
 
 __all__ = ["main"]
 
-Problem = Literal["digits", "fashion-mnist", "linear-regression", "logistic-regression"]
 EPOCHS = {"fashion-mnist": 5}
 
 
 def race(
-    problem: Problem = "digits",
+    problem: str = "digits",
     model: str | None = None,
     optimizers: tuple[str, ...] = ("all",),
     seeds: int = 5,
@@ -39,7 +39,7 @@ def race(
     Prints a table; writes an interactive page and a picture. Ctrl-C reports what is finished.
 
     Args:
-        problem: what to train on.
+        problem: what to train on (see ``jaxopt-course problems``).
         model: linear, softmax, mlp or convnet; mlp for images by default.
         optimizers: names from the catalog (see ``jaxopt-course optimizers``), or "all".
         seeds: final runs of each optimizer.
@@ -65,7 +65,7 @@ def race(
         names,
         seeds=seeds,
         batch_size=batch_size,
-        epochs=epochs or EPOCHS.get(problem, 20),
+        epochs=EPOCHS.get(problem, 20) if epochs is None else epochs,
         learning_rates=learning_rates,
         metric=metric,
         progress=progress,
@@ -78,7 +78,7 @@ def race(
 
 
 def fit(
-    problem: Problem = "digits",
+    problem: str = "digits",
     model: str | None = None,
     optimizer: str = "adam",
     learning_rate: float | None = None,
@@ -94,7 +94,7 @@ def fit(
     """Train once; print the loss and the metrics on the test set.
 
     Args:
-        problem: what to train on.
+        problem: what to train on (see ``jaxopt-course problems``).
         model: linear, softmax, mlp or convnet; mlp for images by default.
         optimizer: a name from the catalog (see ``jaxopt-course optimizers``).
         learning_rate: by default the middle of the optimizer's grid in a race.
@@ -114,17 +114,20 @@ def fit(
     _compilation_cache(cache)
     for path in filter(None, (picture, history)):
         files.writable(path)
-    (entrant,) = contestants([optimizer], None if learning_rate is None else [learning_rate])
+    (entrant,) = contestants([optimizer], None if learning_rate is None else [learning_rate], where="fit")
     rate = entrant.learning_rates[len(entrant.learning_rates) // 2]
     result = jc.fit(
         _problem(problem, model, folder),
         entrant.factory(rate),
         batch_size=batch_size,
-        epochs=epochs or EPOCHS.get(problem, 20),
+        epochs=EPOCHS.get(problem, 20) if epochs is None else epochs,
         key=key,
         progress=progress,
     )
-    values = ", ".join(f"{name} {value:.4f}" for name, value in result.evaluate("test").items())
+    tested = result.evaluate("test")
+    if result.problem.regularizer is None:
+        del tested["objective"]  # the loss again
+    values = ", ".join(f"{name} {value:.4f}" for name, value in tested.items())
     print(f"{optimizer}, learning rate {rate:g}, {result.steps} steps in {result.run_seconds:.2f} s")
     print(f"(and {result.compile_seconds:.2f} s of compiling); on the test set: {values}")
     if picture:
@@ -177,8 +180,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _problem(name: str, model: str | None, folder: Path | None) -> Any:
+    from jaxopt_course.checks import closest
     from jaxopt_course.problems import PROBLEMS
 
+    if name not in PROBLEMS:
+        raise ValueError(f"unknown problem {name!r}{closest(name, PROBLEMS)}")
     options: dict[str, Any] = {}
     images = name in ("digits", "fashion-mnist")
     if images:
@@ -203,12 +209,20 @@ def _save(figure: Any, path: Path) -> None:
 
 
 def _compilation_cache(enabled: bool) -> None:
+    """Keep compiled programs between processes, if wanted and possible, unless JAX was told where already."""
     import jax
 
     if not enabled:
         jax.config.update("jax_enable_compilation_cache", False)
     elif not jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]  # defined by jax at import
-        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        jax.config.update("jax_compilation_cache_dir", str(home / "jaxopt_course" / "xla"))
+        try:
+            home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+            folder = home / "jaxopt_course" / "xla"
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+        except (OSError, RuntimeError) as error:  # RuntimeError: there is no home
+            print(f"note: compiled programs are not kept: {error}", file=sys.stderr)
+            return
+        jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

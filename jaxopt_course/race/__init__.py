@@ -1,9 +1,11 @@
 """Optimizers compared as an experiment should: tuned alike, run on several seeds, tested.
 
-`protocol` runs the race; `statistics` has its intervals and tests. What it found goes to :mod:`jaxopt_course.report` as
-labelled datasets.
+`contestants` says who takes part; `protocol` runs the race; `outcome` labels what it found, for :mod:`jaxopt_course.report`;
+`statistics` has the intervals and tests.
 """
 
-from jaxopt_course.race.protocol import Contestant, Race, contestants, race
+from jaxopt_course.race.contestants import Contestant, contestants
+from jaxopt_course.race.outcome import Race
+from jaxopt_course.race.protocol import race
 
 __all__ = ["Contestant", "Race", "contestants", "race"]

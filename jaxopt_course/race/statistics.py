@@ -89,7 +89,7 @@ def paired_test(a: ArrayLike, b: ArrayLike) -> float:
     return float(2 * stats.t.sf(mean / error, len(difference) - 1))
 
 
-def holm(p_values: ArrayLike) -> Float[np.ndarray, comparisons]:
+def holm(p_values: ArrayLike) -> Float[np.ndarray, " comparisons"]:
     """Holm's correction: the smallest level at which each hypothesis falls when all are tested together [1].
 
     Args:

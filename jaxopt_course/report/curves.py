@@ -13,16 +13,16 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator
+from matplotlib.ticker import LogLocator, NullFormatter
 
-from jaxopt_course.report import schema, style, tables
+from jaxopt_course.report import schema, series, style, tables
 from jaxopt_course.report.schema import Abscissa, RaceData, label
 from jaxopt_course.report.style import Line, Theme
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["history", "learning_curves", "loss_range", "race_figure", "schedule", "sensitivity", "sensitivity_range"]
+__all__ = ["history", "learning_curves", "race_figure", "schedule", "sensitivity"]
 
 
 def learning_curves(
@@ -53,7 +53,7 @@ def learning_curves(
         ValueError: ``x``, ``metric`` or ``theme`` is unknown.
     """
     lines = lines or style.lines(map(str, curves["optimizer"].values), theme)
-    bands = {name: schema.seed_band(curves, name, x, metric) for name in lines if name in curves["optimizer"]}
+    bands = {name: series.seed_band(curves, name, x, metric) for name in lines if name in curves["optimizer"]}
     with style.canvas(axes, theme, (8.4, 4.4)) as (axes, _):
         for name, band in bands.items():
             color, dash = lines[name]
@@ -62,7 +62,7 @@ def learning_curves(
             if band.diverged:
                 last = np.flatnonzero(np.isfinite(band.mean))[-1]
                 axes.plot(band.x[last], band.mean[last], "x", color=color, markersize=7, markeredgewidth=2)
-        _set_range(axes, loss_range(curves, metric))
+        _set_range(axes, series.loss_range(curves, metric))
         axes.set(xlabel=label(x), ylabel=label(metric))
         axes.margins(x=0.01)
         if legend and bands:
@@ -99,20 +99,20 @@ def sensitivity(
         ValueError: ``metric`` or ``theme`` is unknown.
     """
     lines = lines or style.lines(map(str, tuning["optimizer"].values), theme)
-    limits = sensitivity_range(tuning, metric)
+    edge = series.bad_edge(tuning, metric)
     with style.canvas(axes, theme, (8.4, 4.4)) as (axes, colors):
         for name, (color, dash) in lines.items():
-            rates, value, selected = schema.sensitivity(tuning, name, metric)
+            rates, value, selected = series.sensitivity(tuning, name, metric)
             if not len(rates):
                 for level in value:
                     axes.axhline(level, color=color, linestyle=dash)
                 continue
-            drawn, crosses = schema.to_the_edge(value, limits[1] if limits else 0.0)
+            drawn, crosses = series.to_the_edge(value, edge)
             axes.plot(rates, drawn, color=color, linestyle=dash, marker="o", markersize=3)
             axes.plot(rates[crosses], drawn[crosses], "x", color=color, markersize=7, markeredgewidth=2, clip_on=False)
             axes.plot(rates[selected], value[selected], "o", color=color, markersize=8, markeredgecolor=colors.paper, zorder=3)
         axes.set_xscale("log")
-        _set_range(axes, limits)
+        _set_range(axes, series.sensitivity_range(tuning, metric))
         axes.set(xlabel="learning rate", ylabel=f"final {label(metric)}")
         if legend and lines:
             _legend_at_right(axes, list(lines), lines)
@@ -152,7 +152,7 @@ def history(
     Args:
         run: variables over ``step`` (``loss``, ``learning_rate``, a metric, …) and over ``epoch`` (``validation_loss``, …);
             coordinates ``step_epoch`` (step), in epochs, and ``epoch_step`` (epoch), in steps. A metric is a name with both
-            ``<metric>`` and ``validation_<metric>``.
+            ``<metric>`` and ``validation_<metric>``. Without ``step_epoch`` the descent is deterministic: nothing to smooth.
         x: read the curves against steps or epochs.
         axes: where to draw the loss panel alone, instead of a new figure with all.
         theme: ``"light"`` or ``"dark"``.
@@ -165,7 +165,8 @@ def history(
     """
     if "loss" not in run or run["loss"].dims != ("step",):
         raise ValueError(f"history: expected a dataset of one run with loss over ('step',); got {dict(run.sizes)}")
-    metrics = [str(name) for name in run.data_vars if name != "loss" and f"validation_{name}" in run]
+    plain = {"loss"} | ({"objective"} if "objective" in run and run["objective"].equals(run["loss"]) else set())
+    metrics = [str(name) for name in run.data_vars if name not in plain and f"validation_{name}" in run]
     panels = ["loss"] if axes is not None else ["loss", *metrics, *(["learning_rate"] if _varies(run) else [])]
     with style.themed(theme) as colors:
         if axes is not None:
@@ -210,40 +211,19 @@ def schedule(rule: Callable[[Any], Any], steps: int, *, axes: Axes | None = None
     return _figure(axes)
 
 
-def loss_range(curves: xr.Dataset, metric: str) -> tuple[float, float] | None:
-    """Where to cut the axis of a loss, in the units drawn: a little above where training began, so that a run that blew up
-    does not flatten the others. None for accuracies, and for what is not positive: nothing is cut then.
-    """
-    values = curves[metric].values.astype(float)
-    return _positive_range(values, values[..., :1]) if schema.scale(metric) == 1 else None
-
-
-def sensitivity_range(tuning: xr.Dataset, metric: str) -> tuple[float, float] | None:
-    """As :func:`loss_range`, for the learning-rate search: up to 30 times the worst selected loss."""
-    values = tuning[metric].values.astype(float)
-    chosen = 30 * values[tuning["selected"].values.astype(bool)]
-    return _positive_range(values, chosen) if schema.scale(metric) == 1 else None
-
-
-def _positive_range(values: np.ndarray, reference: np.ndarray) -> tuple[float, float] | None:
-    finite, reference = values[np.isfinite(values)], reference[np.isfinite(reference)]
-    if not finite.size or finite.min() < 0 or not (finite > 0).any():
-        return None
-    low, high = finite[finite > 0].min(), min(finite.max(), reference.max(initial=finite.min()))
-    return (float(low / 1.15), float(high * 1.15)) if high > low else (float(low / 2), float(low * 2))
-
-
 def _set_range(axes: Axes, limits: tuple[float, float] | None) -> None:
     if limits:
-        _log(axes)
         axes.set_ylim(limits)
+        _log(axes)
 
 
 def _log(axes: Axes) -> None:
     axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter("")
+    low, high = axes.get_ylim()
+    if 0 < high < 1000 * low:  # few powers of ten: plain numbers
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _varies(run: xr.Dataset) -> bool:
@@ -252,22 +232,23 @@ def _varies(run: xr.Dataset) -> bool:
 
 
 def _history_panel(axes: Axes, run: xr.Dataset, name: str, x: str, colors: style.Palette) -> None:
-    steps, ends = (run["step"], run["epoch_step"]) if x == "step" else (run["step_epoch"], run["epoch"])
-    values, factor, stride = (
-        run[name] * schema.scale(name),
-        schema.scale(name),
-        slice(None, None, run.sizes["step"] // 5000 + 1),
-    )
+    steps, factor = run["step" if x == "step" else "step_epoch"], schema.scale(name)
+    values, count = run[name] * factor, run.sizes["step"]
     if name == "learning_rate":
         axes.plot(steps, values, color=colors.cycle[2])
     else:
-        smooth = values.rolling(step=max(1, run.sizes["step"] // 50), center=True, min_periods=1).mean()
-        axes.plot(steps[stride], values[stride], color=colors.cycle[0], alpha=0.25, linewidth=0.8)
-        axes.plot(steps, smooth, color=colors.cycle[0], label="training")
+        smooth = values
+        if sampled := "step_epoch" in run and count >= 100:
+            every = slice(None, None, count // 5000 + 1)
+            axes.plot(steps[every], values[every], color=colors.cycle[0], alpha=0.25, linewidth=0.8)
+            smooth = values.rolling(step=count // 50, center=True, min_periods=1).mean()
+        axes.plot(steps, smooth, color=colors.cycle[0], label="training, smoothed" if sampled else "training")
         if f"validation_{name}" in run:
-            axes.plot(ends, run[f"validation_{name}"] * factor, "o-", color=colors.cycle[1], markersize=3, label="validation")
-        axes.legend()
-        if factor == 1 and float(values.min()) >= 0 and float(values.max()) > 0:
+            at = run["epoch_step" if x == "step" else "epoch"]
+            axes.plot(at, run[f"validation_{name}"] * factor, "o-", color=colors.cycle[1], markersize=3, label="validation")
+            axes.legend()
+        finite = values.values[np.isfinite(values.values)]
+        if factor == 1 and finite.min(initial=np.inf) >= 0 and finite.max(initial=0) > 0:
             _log(axes)
     axes.set_ylabel(label(name))
     axes.margins(x=0.01)
@@ -291,7 +272,7 @@ def _ranking(axes: Axes, data: RaceData, lines: dict[str, Line], colors: style.P
     axes.grid(False, axis="y")
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlabel(f"test {label(metric)}")
-    axes.set_title(f"Ranking, with {tables.level(data)} intervals\nbold: not distinguishable from the best")
+    axes.set_title(f"Ranking, {tables.level(data)} intervals; bold: tied with the best")
 
 
 def _legend_at_right(axes: Axes, names: Sequence[str], lines: dict[str, Line]) -> None:

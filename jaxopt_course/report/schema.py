@@ -39,28 +39,16 @@ its order. A diverged run is NaN or infinite from where it diverged. A metric wi
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float
 
 from jaxopt_course.checks import closest
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = [
-    "Abscissa",
-    "Band",
-    "RaceData",
-    "Sensitivity",
-    "label",
-    "quantities",
-    "scale",
-    "seed_band",
-    "sensitivity",
-    "to_the_edge",
-]
+__all__ = ["Abscissa", "RaceData", "label", "quantities", "scale"]
 
 Abscissa = Literal["step", "epoch", "examples", "gradient_evaluations", "seconds"]
 
@@ -122,28 +110,6 @@ def _require(where: str, dataset: xr.Dataset, dims: tuple[str, ...], variables: 
         raise ValueError(f"RaceData: {where} has an optimizer twice: {dataset['optimizer'].values.tolist()}")
 
 
-class Band(NamedTuple):
-    """One optimizer's learning curve: the mean over seeds, and their range; NaN from where a seed diverged."""
-
-    x: Float[np.ndarray, evaluation]
-    mean: Float[np.ndarray, evaluation]
-    low: Float[np.ndarray, evaluation]
-    high: Float[np.ndarray, evaluation]
-
-    @property
-    def diverged(self) -> bool:
-        """The curve begins, and ends before the last evaluation."""
-        return bool(len(self.mean) and np.isfinite(self.mean[0]) and np.isnan(self.mean[-1]))
-
-
-class Sensitivity(NamedTuple):
-    """One optimizer's grid, by increasing learning rate; no rates where the optimizer has none, NaN where it diverged."""
-
-    learning_rate: Float[np.ndarray, trial]
-    value: Float[np.ndarray, trial]
-    selected: Bool[np.ndarray, trial]
-
-
 def quantities(dataset: xr.Dataset) -> list[str]:
     """The names that can be drawn: of a race's ``curves``, or its ``tuning``; the validation loss first."""
     reserved = {*_COST, "optimizer", "learning_rate", "diverged", "selected"}
@@ -164,51 +130,3 @@ def label(name: str) -> str:
     ('validation accuracy (%)', 'gradient evaluations', 'steps')
     """
     return _ABSCISSA_LABELS.get(name, name.replace("_", " ") + (" (%)" if scale(name) == 100 else ""))
-
-
-def seed_band(curves: xr.Dataset, optimizer: str, x: Abscissa = "step", metric: str = "validation_loss") -> Band:
-    """One optimizer's curve over its seeds, in the units shown.
-
-    Costs that differ between seeds (seconds, the gradients of a line search) are averaged at each evaluation. A mean over
-    the seeds that survived would reward divergence, so the curve ends where the first seed diverges.
-
-    Raises:
-        ValueError: ``x`` or ``metric`` is not in the dataset.
-    """
-    if x not in get_args(Abscissa):
-        raise ValueError(f"learning curves: unknown x {x!r}{closest(x, get_args(Abscissa))}")
-    if metric not in (known := quantities(curves)):
-        raise ValueError(f"learning curves: unknown metric {metric!r}{closest(metric, known)}")
-    one = curves.sel(optimizer=optimizer)
-    cost = one["evaluation" if x == "step" else x]
-    values = one[metric].transpose("seed", "evaluation").values.astype(float) * scale(metric)
-    values = np.where(np.isfinite(values), values, np.nan)
-    mean_cost = cost.astype(float).mean("seed") if "seed" in cost.dims else cost
-    return Band(mean_cost.values.astype(float), values.mean(0), values.min(0), values.max(0))
-
-
-def sensitivity(tuning: xr.Dataset, optimizer: str, metric: str = "validation_loss") -> Sensitivity:
-    """One optimizer's learning-rate search, in the units shown.
-
-    Raises:
-        ValueError: ``metric`` is not in the dataset.
-    """
-    if metric not in (known := quantities(tuning)):
-        raise ValueError(f"sensitivity: unknown metric {metric!r}{closest(metric, known)}")
-    one = tuning.isel(trial=np.flatnonzero(tuning["optimizer"].values == optimizer))
-    one = one.isel(trial=np.argsort(one["learning_rate"].values, kind="stable"))
-    value = one[metric].values.astype(float) * scale(metric)
-    value = np.where(np.isfinite(value) & ~one["diverged"].values.astype(bool), value, np.nan)
-    rates = one["learning_rate"].values.astype(float)
-    return Sensitivity(rates[~np.isnan(rates)], value, one["selected"].values.astype(bool))
-
-
-def to_the_edge(value: Float[np.ndarray, " trial"], edge: float) -> tuple[np.ndarray, np.ndarray]:
-    """The values with divergence at the edge of the axes, where it borders on convergence; and where that is.
-
-    >>> to_the_edge(np.array([2.0, 1.0, np.nan, np.nan]), 9.0)
-    (array([ 2.,  1.,  9., nan]), array([False, False,  True, False]))
-    """
-    finite = np.pad(np.isfinite(value), 1)
-    crosses = ~finite[1:-1] & (finite[:-2] | finite[2:])
-    return np.where(crosses, edge, value), crosses

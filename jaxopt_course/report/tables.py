@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import textwrap
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from jaxopt_course.report.schema import RaceData, label, scale
 
 __all__ = ["Cell", "Row", "cells", "level", "race_table", "rows", "settings", "settings_line", "summary"]
 
+INTERRUPTED = "This race was interrupted: shown is what had finished."
 SIGNIFICANCE = 0.05
 PRINTED = 7  # columns of the terminal's table
 
@@ -89,8 +91,10 @@ def race_table(data: RaceData) -> str:
         )
         for row in (*titles, *rule, *body)
     ]
-    heading = textwrap.wrap(f"{data.attrs['title']}: {settings_line(data)}", 100, break_on_hyphens=False)
-    return "\n".join([*heading, "", *lines, *[""] * bool(lines), *textwrap.wrap(summary(data), 100, break_on_hyphens=False)])
+    wrap = functools.partial(textwrap.wrap, width=100, break_on_hyphens=False)
+    heading = wrap(f"{data.attrs['title']}: {settings_line(data)}")
+    notice = [INTERRUPTED, ""] if data.attrs["incomplete"] else []
+    return "\n".join([*heading, "", *lines, *[""] * bool(lines), *notice, *wrap(summary(data))])
 
 
 def summary(data: RaceData) -> str:
@@ -98,9 +102,7 @@ def summary(data: RaceData) -> str:
     ranked = rows(data)
     finished = [row for row in ranked if np.isfinite(row.estimate[0])]
     if not finished:
-        return (
-            "The race was interrupted before any optimizer finished." if data.attrs["incomplete"] else "No run stayed finite."
-        )
+        return "No optimizer has a finite result."
     best, *others = finished
     unit = " %" * (scale(data.attrs["metric"]) == 100)
     parts = [f"Best test {data.attrs['metric']}: {best.name}, {best.result}{unit}."]
@@ -113,15 +115,14 @@ def summary(data: RaceData) -> str:
         parts.append(f"Without a finite result: {', '.join(diverged)}.")
     if np.isfinite(best.estimate).all():
         parts.append(f"± is the {level(data)} interval over seeds; p: paired t-test against the best, Holm-corrected.")
-    if data.attrs["incomplete"]:
-        parts.append("The race was interrupted: the table is incomplete.")
     return " ".join(parts)
 
 
 def settings(data: RaceData) -> dict[str, str]:
     """The settings to show, by label: every attribute but those that only steer the report."""
     hidden = {"title", "incomplete", "lower_is_better", "level", "metric"}
-    return {str(k).replace("_", " "): str(v) for k, v in data.attrs.items() if k not in hidden and str(v)}
+    shown = {**data.attrs, "selection": label(data.attrs["selection"])}
+    return {str(k).replace("_", " "): str(v) for k, v in shown.items() if k not in hidden and str(v)}
 
 
 def settings_line(data: RaceData) -> str:

@@ -37,14 +37,26 @@ class Log:
     evaluations: list[tuple[int, dict[str, Any]]] = dataclasses.field(default_factory=list)
     clock: list[tuple[int, float]] = dataclasses.field(default_factory=list)
 
+    @property
+    def done(self) -> int:
+        """Steps recorded."""
+        return sum(len(chunk["loss"]) for chunk in self.steps)
+
+    def last(self, name: str) -> float | None:
+        """The latest value of a step's variable or of a constant; None if there is none."""
+        value = self.steps[-1].get(name, [None])[-1] if self.steps else None
+        value = self.constants.get(name) if value is None else value
+        return None if value is None else float(value)
+
     def dataset(self, attributes: dict[str, Any]) -> xr.Dataset:
         """Per-step variables over ``step``, evaluations over ``epoch``, with what they can be read against."""
         import xarray as xr
 
+        done = self.done
         columns = {k: np.concatenate([chunk[k] for chunk in self.steps]) for k in (self.steps[0] if self.steps else {})}
         columns.setdefault("loss", np.zeros(0))
         columns.setdefault("objective", columns["loss"])
-        done = len(columns["loss"])
+        gradients = self.first_step + np.cumsum([0, *columns.pop("gradient_evaluations", np.ones(done, int))])
         steps = self.first_step + np.arange(1, done + 1)
         columns |= {k: np.broadcast_to(np.asarray(v), (done,)) for k, v in self.constants.items() if k not in columns}
         evaluated = np.array([step for step, _ in self.evaluations], dtype=int)
@@ -55,10 +67,12 @@ class Log:
             "step": steps,
             "step_epoch": ("step", steps / per_epoch),
             "examples": ("step", self.plan.examples(steps)),
+            "gradient_evaluations": ("step", gradients[1:]),
             "seconds": ("step", self._seconds(steps)),
             "epoch": evaluated / per_epoch,
             "epoch_step": ("epoch", evaluated),
             "epoch_examples": ("epoch", self.plan.examples(evaluated)),
+            "epoch_gradient_evaluations": ("epoch", gradients[evaluated - self.first_step]),
             "epoch_seconds": ("epoch", self._seconds(evaluated)),
         }
         variables = {k: ("step", v) for k, v in columns.items()} | {k: ("epoch", v) for k, v in validation.items()}
@@ -83,6 +97,7 @@ def _describe(name: str) -> str:
         "loss": "weighted mean loss of the step's batch, at the gradient point",
         "objective": "loss plus the regulariser",
         "examples": "training examples seen, this step's included",
+        "gradient_evaluations": "gradients taken, those of line searches included",
         "seconds": "seconds of training, compilation not counted",
     }
     if name in known:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_course.problems.objective import Objective, Problem
-from jaxopt_course.training.fit import as_transformation, init_state, without_aliases
+from jaxopt_course.training.state import as_transformation, init_state, owned
 from jaxopt_course.training.step import TRACES, Program, Report, TrainState, takes_extra_arguments, train_step
 from jaxopt_course.types import Batch, Key, Params
 
@@ -31,10 +31,8 @@ class Step:
         """The first state: from a key, for a problem; from parameters, for a plain loss."""
         if self.problem is not None:
             return init_state(self.problem, self.optimizer, key_or_params)
-        params = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), key_or_params)
-        return without_aliases(
-            TrainState(params, {}, self.optimizer.init(params), jax.random.key(0), jnp.zeros((), jnp.int32))
-        )
+        params = jax.tree.map(jnp.asarray, key_or_params)
+        return owned(TrainState(params, {}, self.optimizer.init(params), jax.random.key(0), jnp.zeros((), jnp.int32)))
 
     def __call__(self, state: TrainState, batch: Batch, weights: jax.Array | None = None) -> tuple[TrainState, Report]:
         """One update; ``weights`` [B] sum to 1 (1/m each by default)."""

@@ -28,7 +28,7 @@ class Result:
         params, model_state: what was trained: what the optimizer says to evaluate; the best ones, under early stopping.
         state: all that ``fit(..., state=result.state)`` needs to go on exactly: the last one, also under early stopping.
         stopped: why it ended.
-        steps: steps done in this run, of the number ``requested``.
+        requested: how many steps the run was to have; ``steps`` were done.
         compile_seconds: time spent tracing and compiling. run_seconds: time spent training.
         problem: what it was trained on.
     """

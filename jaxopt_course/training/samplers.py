@@ -31,7 +31,7 @@ class Sampler(Protocol):
     ``fixed`` says that each epoch's order is the first one's. Your own class with these two is a sampler.
     """
 
-    def order(self, rng: np.random.Generator, num_examples: int) -> Int[np.ndarray, examples]: ...
+    def order(self, rng: np.random.Generator, num_examples: int) -> Int[np.ndarray, " examples"]: ...
 
     @property
     def fixed(self) -> bool: ...
@@ -47,7 +47,7 @@ class Shuffle:
     def fixed(self) -> bool:
         return not self.reshuffle
 
-    def order(self, rng: np.random.Generator, num_examples: int) -> Int[np.ndarray, examples]:
+    def order(self, rng: np.random.Generator, num_examples: int) -> Int[np.ndarray, " examples"]:
         return rng.permutation(np.arange(num_examples, dtype=np.int32))
 
 
@@ -57,7 +57,7 @@ class Uniform:
 
     fixed: bool = dataclasses.field(default=False, init=False)
 
-    def order(self, rng: np.random.Generator, num_examples: int) -> Int[np.ndarray, examples]:
+    def order(self, rng: np.random.Generator, num_examples: int) -> Int[np.ndarray, " examples"]:
         return rng.integers(num_examples, size=num_examples, dtype=np.int32)
 
 
@@ -67,7 +67,7 @@ class Sequential:
 
     fixed: bool = dataclasses.field(default=True, init=False)
 
-    def order(self, rng: np.random.Generator, num_examples: int) -> Int[np.ndarray, examples]:
+    def order(self, rng: np.random.Generator, num_examples: int) -> Int[np.ndarray, " examples"]:
         return np.arange(num_examples, dtype=np.int32)
 
 

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_course.problems.objective import Evaluation, Objective, num_examples
+from jaxopt_course.problems.objective import Evaluation, Objective, Problem, num_examples
 from jaxopt_course.transform import gradient_point, hyperparams
 from jaxopt_course.types import Batch, Key, ModelState, OptState, Params, Updates
 
@@ -173,19 +173,27 @@ def evaluate(objective, params, model_state, data, regularizer, *, batch_size):
     n = num_examples(data)
     steps = -(-n // batch_size)
 
-    def sums(total, i):
+    def share(i):
         start = jnp.minimum(i * batch_size, n - batch_size)  # the last batch overlaps; what it repeats weighs nothing
         batch = jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, start, batch_size), data)
-        outcome = objective(params, model_state, batch, train=False)
         unseen = (start + jnp.arange(batch_size) >= i * batch_size) / n
-        return jax.tree.map(jnp.add, total, _averages(outcome, unseen)), None
+        return _averages(objective(params, model_state, batch, train=False), unseen)
 
     if objective.coupled or steps == 1:
         means = _averages(objective(params, model_state, data, train=False), None)
     else:
-        zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(lambda: sums(None, 0)[0]))
-        means, _ = jax.lax.scan(sums, zero, jnp.arange(steps))
+        means = jax.tree.map(lambda shares: shares.sum(0), jax.lax.map(share, jnp.arange(steps)))
     return {**means, "objective": means["loss"] if regularizer is None else means["loss"] + regularizer(params)}
+
+
+def metric_names(problem: Problem) -> list[str]:
+    """What is measured besides the loss, found out on shapes."""
+
+    def metrics(key):
+        params, model_state = problem.init(key)
+        return problem.objective(params, model_state, jax.tree.map(lambda x: x[:1], problem.data.train)).metrics
+
+    return list(jax.eval_shape(metrics, jax.random.key(0)))
 
 
 def line_search_evaluations(opt_state: OptState) -> jax.Array | None:
@@ -219,7 +227,7 @@ def _averages(outcome: Evaluation, weights: jax.Array | None) -> dict[str, jax.A
 def _take(data: Batch, rows: Any, i: jax.Array) -> tuple[Batch, jax.Array | None]:
     if rows is None:
         return data, None
-    indices, weights = (jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, i, keepdims=False), rows))
+    indices, weights = jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, i, keepdims=False), rows)
     return jax.tree.map(lambda x: x.at[indices].get(mode="promise_in_bounds"), data), weights
 
 

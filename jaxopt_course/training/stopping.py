@@ -20,7 +20,10 @@ import optax
 from jaxopt_course import checks
 from jaxopt_course.checks import Interval
 
-__all__ = ["Budget", "EarlyStopping", "GradientNorm", "NonFinite", "RelativeDecrease", "budget", "early_stopping", "gradient_norm", "relative_decrease"]  # fmt: skip
+__all__ = [
+    "Budget", "EarlyStopping", "GradientNorm", "NonFinite", "RelativeDecrease", "budget", "criteria", "early_stopping",
+    "gradient_norm", "relative_decrease",
+]  # fmt: skip
 
 
 @functools.partial(jax.tree_util.register_dataclass, data_fields=["tolerance"], meta_fields=[])

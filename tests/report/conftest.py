@@ -12,7 +12,7 @@ NAMES = (
 )  # fmt: skip
 
 
-def make_race(names=NAMES, seeds=5, evaluations=41, incomplete=False) -> RaceData:
+def make_race(names=NAMES, seeds=5, evaluations=41) -> RaceData:
     """A race that never ran: exponential learning curves, one flat-out diverged optimizer, one that lost a single seed."""
     rng = np.random.default_rng(7)
     steps = np.arange(evaluations) * 45
@@ -44,7 +44,7 @@ def make_race(names=NAMES, seeds=5, evaluations=41, incomplete=False) -> RaceDat
             "examples": ("evaluation", steps * 32),
         },
     )
-    return RaceData(curves, _tuning(names, rng), _table(names, rng, seeds, incomplete))
+    return RaceData(curves, _tuning(names, rng), _table(names, rng, seeds))
 
 
 def _tuning(names, rng) -> xr.Dataset:
@@ -72,7 +72,7 @@ def _tuning(names, rng) -> xr.Dataset:
     )
 
 
-def _table(names, rng, seeds, incomplete) -> xr.Dataset:
+def _table(names, rng, seeds) -> xr.Dataset:
     accuracy = 0.975 - 0.006 * np.arange(len(names)) ** 0.8
     loss, margin = 3.1 * (1 - accuracy), rng.uniform(0.001, 0.004, len(names))
     p_value = np.minimum(1, 10.0 ** -np.arange(len(names)) * 3)
@@ -102,14 +102,36 @@ def _table(names, rng, seeds, incomplete) -> xr.Dataset:
         "level": 0.95,
         "machine": "AMD EPYC 7B13, 2 cores",
         "versions": "jaxopt_course 0.1.0, jax 0.10.2, optax 0.2.8, numpy 2.4.6",
-        "incomplete": incomplete,
+        "incomplete": False,
     }
     table = xr.Dataset({k: ("optimizer", v) for k, v in values.items()}, {"optimizer": list(names)}, attributes)
     return table.isel(optimizer=shuffled)
 
 
-def make_run(steps=400, per_epoch=50) -> xr.Dataset:
+@pytest.fixture(scope="session")
+def race() -> RaceData:
+    return make_race()
+
+
+@pytest.fixture
+def interrupted(race) -> RaceData:
+    """Its table and final runs stop after three optimizers; the fourth was being tuned."""
+    tried = np.isin(race.tuning["optimizer"].values, NAMES[:4])
+    table = race.table.sel(optimizer=list(NAMES[:3])).assign_attrs(incomplete=True)
+    return RaceData(race.curves.isel(optimizer=slice(3)), race.tuning.isel(trial=tried), table)
+
+
+@pytest.fixture
+def nothing(race) -> RaceData:
+    """A race interrupted before anything."""
+    table = race.table.isel(optimizer=[]).assign_attrs(incomplete=True)
+    return RaceData(race.curves.isel(optimizer=[]), race.tuning.isel(trial=[]), table)
+
+
+@pytest.fixture
+def run() -> xr.Dataset:
     """The history of one fit, as training records it."""
+    steps, per_epoch = 400, 50
     rng = np.random.default_rng(5)
     at, ends = np.arange(steps), np.arange(per_epoch, steps + 1, per_epoch)
     loss = 0.05 + 2.2 * np.exp(-at / 70)
@@ -131,13 +153,3 @@ def make_run(steps=400, per_epoch=50) -> xr.Dataset:
             "epoch_step": ("epoch", ends),
         },
     )
-
-
-@pytest.fixture(scope="session")
-def race() -> RaceData:
-    return make_race()
-
-
-@pytest.fixture
-def run() -> xr.Dataset:
-    return make_run()

@@ -127,6 +127,7 @@ def test_bad_settings_are_refused(change, message):
         (lambda: jc.sgd(float("nan")), ValueError, r"sgd: learning_rate must be a number >= 0; got nan"),
         (lambda: jc.sgd(float("inf")), ValueError, r"sgd: learning_rate must be a number >= 0; got inf"),
         (lambda: jc.sgd("fast"), TypeError, "sgd: learning_rate must be .* got 'fast'"),
+        (lambda: jc.sgd(None), TypeError, "sgd: learning_rate must be a number, an array or a schedule; got None"),
         (lambda: jc.sgd(True), TypeError, "sgd: learning_rate must be .* got True"),
         (lambda: jc.sgd(jnp.ones(3)), ValueError, r"learning_rate must be a scalar, got an array of shape \(3,\)"),
         (lambda: jc.momentum(0.1, 1.5), ValueError, r"momentum: momentum must be a number in \[0, 1\]; got 1.5"),

@@ -1,0 +1,78 @@
+"""Who takes part in a race, and with which learning rates to begin with."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import optax
+
+from jaxopt_course import checks
+from jaxopt_course.optimizers import CATALOG
+from jaxopt_course.training.state import as_transformation
+
+__all__ = ["Contestant", "Optimizers", "contestants"]
+
+Factory: TypeAlias = Callable[[float], optax.GradientTransformation]
+Optimizers: TypeAlias = Literal["all"] | Sequence[str] | Mapping[str, Factory]
+
+GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # for functions, about which nothing is known
+
+
+@dataclasses.dataclass(frozen=True)
+class Contestant:
+    """An optimizer in a race.
+
+    Attributes:
+        factory: from a learning rate to an optimizer.
+        learning_rates: the grid to begin with, ascending; only NaN, where the optimizer has none.
+    """
+
+    name: str
+    factory: Factory
+    learning_rates: tuple[float, ...]
+
+
+def contestants(
+    optimizers: Optimizers, learning_rates: Sequence[float] | None = None, *, where: str = "race"
+) -> list[Contestant]:
+    """The optimizers of a race, checked: each factory is called once.
+
+    >>> [c.name for c in contestants(["adam", "sgd"])]
+    ['adam', 'sgd']
+    """
+    grid = None if learning_rates is None else _grid(where, learning_rates)
+    if isinstance(optimizers, Mapping):
+        found = [Contestant(str(name), factory, grid or GRID) for name, factory in optimizers.items()]
+    else:
+        names: Iterable[Any] = [optimizers] if isinstance(optimizers, str) else optimizers
+        names = CATALOG if tuple(names) == ("all",) else names
+        found = [_from_catalog(where, name, grid) for name in dict.fromkeys(names)]
+    if not found:
+        raise ValueError(f"{where}: no optimizers; give names from the catalog{checks.closest('', CATALOG)}")
+    for contestant in found:
+        if not callable(contestant.factory):
+            accepted = "a function from a learning rate to an optimizer"
+            raise TypeError(f"{where}: {contestant.name} must be {accepted}; got {contestant.factory!r}")
+        as_transformation(f"{where}: {contestant.name}", contestant.factory(contestant.learning_rates[0]))
+    return found
+
+
+def _from_catalog(where: str, name: Any, grid: tuple[float, ...] | None) -> Contestant:
+    if name not in CATALOG:
+        raise ValueError(f"{where}: unknown optimizer {name!r}{checks.closest(name, CATALOG)}")
+    entry = CATALOG[name]
+    if not entry.learning_rates:
+        return Contestant(name, lambda rate: entry.factory(**entry.settings), (math.nan,))
+    return Contestant(name, entry.factory, grid or entry.learning_rates)
+
+
+def _grid(where: str, learning_rates: Sequence[float]) -> tuple[float, ...]:
+    if np.ndim(learning_rates) != 1 or not len(learning_rates):
+        raise ValueError(f"{where}: learning_rates must be a list of at least one number > 0; got {learning_rates!r}")
+    for rate in learning_rates:
+        checks.check_number(where, "learning_rates", rate, checks.Interval(0, open_low=True))
+    return tuple(sorted({float(rate) for rate in learning_rates}))

@@ -1,0 +1,122 @@
+"""The numbers of a picture, one optimizer at a time, in the units shown: seed bands, learning-rate grids, axis ranges.
+
+`curves` and `html` draw the same series, so that the picture and the page cannot disagree.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, get_args
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from jaxopt_course.checks import closest
+from jaxopt_course.report.schema import Abscissa, quantities, scale
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = [
+    "Band", "Sensitivity", "bad_edge", "loss_range", "seed_band", "sensitivity", "sensitivity_range", "to_the_edge",
+]  # fmt: skip
+
+
+class Band(NamedTuple):
+    """One optimizer's learning curve: the mean over seeds, and their range; NaN from where a seed diverged."""
+
+    x: Float[np.ndarray, " evaluation"]
+    mean: Float[np.ndarray, " evaluation"]
+    low: Float[np.ndarray, " evaluation"]
+    high: Float[np.ndarray, " evaluation"]
+
+    @property
+    def diverged(self) -> bool:
+        """The curve begins, and ends before the last evaluation."""
+        return bool(len(self.mean) and np.isfinite(self.mean[0]) and np.isnan(self.mean[-1]))
+
+
+class Sensitivity(NamedTuple):
+    """One optimizer's grid, by increasing learning rate; no rates where the optimizer has none, NaN where it diverged."""
+
+    learning_rate: Float[np.ndarray, " trial"]
+    value: Float[np.ndarray, " trial"]
+    selected: Bool[np.ndarray, " trial"]
+
+
+def seed_band(curves: xr.Dataset, optimizer: str, x: Abscissa = "step", metric: str = "validation_loss") -> Band:
+    """One optimizer's curve over its seeds, in the units shown.
+
+    Costs that differ between seeds (seconds, the gradients of a line search) are averaged at each evaluation. A mean over
+    the seeds that survived would reward divergence, so the curve ends where the first seed diverges.
+
+    Raises:
+        ValueError: ``x`` or ``metric`` is not in the dataset.
+    """
+    if x not in get_args(Abscissa):
+        raise ValueError(f"learning curves: unknown x {x!r}{closest(x, get_args(Abscissa))}")
+    if metric not in (known := quantities(curves)):
+        raise ValueError(f"learning curves: unknown metric {metric!r}{closest(metric, known)}")
+    one = curves.sel(optimizer=optimizer)
+    cost = one["evaluation" if x == "step" else x]
+    values = one[metric].transpose("seed", "evaluation").values.astype(float) * scale(metric)
+    values = np.where(np.isfinite(values), values, np.nan)
+    mean_cost = cost.astype(float).mean("seed") if "seed" in cost.dims else cost
+    return Band(mean_cost.values.astype(float), values.mean(0), values.min(0), values.max(0))
+
+
+def sensitivity(tuning: xr.Dataset, optimizer: str, metric: str = "validation_loss") -> Sensitivity:
+    """One optimizer's learning-rate search, in the units shown.
+
+    Raises:
+        ValueError: ``metric`` is not in the dataset.
+    """
+    if metric not in (known := quantities(tuning)):
+        raise ValueError(f"sensitivity: unknown metric {metric!r}{closest(metric, known)}")
+    one = tuning.isel(trial=np.flatnonzero(tuning["optimizer"].values == optimizer))
+    one = one.isel(trial=np.argsort(one["learning_rate"].values, kind="stable"))
+    value = one[metric].values.astype(float) * scale(metric)
+    value = np.where(np.isfinite(value) & ~one["diverged"].values.astype(bool), value, np.nan)
+    rates = one["learning_rate"].values.astype(float)
+    return Sensitivity(rates[~np.isnan(rates)], value, one["selected"].values.astype(bool))
+
+
+def to_the_edge(value: Float[np.ndarray, " trial"], edge: float) -> tuple[np.ndarray, np.ndarray]:
+    """The values with divergence at the edge of the axes, where it borders on convergence; and where that is.
+
+    >>> to_the_edge(np.array([2.0, 1.0, np.nan, np.nan]), 9.0)
+    (array([ 2.,  1.,  9., nan]), array([False, False,  True, False]))
+    """
+    finite = np.pad(np.isfinite(value), 1)
+    crosses = ~finite[1:-1] & (finite[:-2] | finite[2:])
+    return np.where(crosses, edge, value), crosses
+
+
+def loss_range(curves: xr.Dataset, metric: str) -> tuple[float, float] | None:
+    """Where to cut the axis of a loss, in the units drawn: a little above where training began, so that a run that blew up
+    does not flatten the others. None for accuracies, and for what is not positive: nothing is cut then.
+    """
+    values = curves[metric].values.astype(float)
+    return _positive_range(values, values[..., :1]) if scale(metric) == 1 else None
+
+
+def sensitivity_range(tuning: xr.Dataset, metric: str) -> tuple[float, float] | None:
+    """As :func:`loss_range`, for the learning-rate search: up to 30 times the worst selected loss."""
+    values = tuning[metric].values.astype(float)
+    chosen = 30 * values[tuning["selected"].values.astype(bool)]
+    return _positive_range(values, chosen) if scale(metric) == 1 else None
+
+
+def bad_edge(tuning: xr.Dataset, metric: str) -> float:
+    """Where divergence is drawn, in the units shown: the top of a loss, the bottom of an accuracy."""
+    if limits := sensitivity_range(tuning, metric):
+        return limits[1] / 1.05
+    finite = tuning[metric].values[np.isfinite(tuning[metric].values)]
+    return 0.0 if scale(metric) != 1 else float(finite.max(initial=0))
+
+
+def _positive_range(values: np.ndarray, reference: np.ndarray) -> tuple[float, float] | None:
+    finite, reference = values[np.isfinite(values)], reference[np.isfinite(reference)]
+    if not finite.size or finite.min() < 0 or not (finite > 0).any():
+        return None
+    low, high = finite[finite > 0].min(), min(finite.max(), reference.max(initial=finite.min()))
+    return (float(low / 1.15), float(high * 1.15)) if high > low else (float(low / 2), float(low * 2))

@@ -1,0 +1,229 @@
+"""One call of ``fit``: chunks go off to the device, and the host looks at what came back about twice a second.
+
+Chunks queue up without waiting for each other. A criterion that fires inside one makes those behind it do nothing, so the
+state is always the one at the very step that stopped the run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import optax
+
+from jaxopt_course.problems.objective import Problem
+from jaxopt_course.training import stopping
+from jaxopt_course.training.history import Log
+from jaxopt_course.training.progress import Progress
+from jaxopt_course.training.results import Moment, NonFiniteError, Result, evaluate_split
+from jaxopt_course.training.samplers import Full, Plan
+from jaxopt_course.training.step import TRACES, Program, TrainState, run_chunk, takes_extra_arguments
+from jaxopt_course.transform import eval_params, hyperparams
+from jaxopt_course.types import ModelState, Params
+
+__all__ = ["Options", "Run"]
+
+LOOK_EVERY = 0.5  # seconds of training between two looks
+FASTER = 16  # how many times more steps than before one look may wait for: the first times are unsure
+
+
+class Options(NamedTuple):
+    """What ``fit`` was asked for, besides the problem and the optimizer; checked.
+
+    ``steps`` to do; ``interval`` of evaluations and callbacks (0: none, and whenever the host looks); ``criteria`` to stop;
+    ``callbacks``; ``nonfinite``.
+    """
+
+    steps: int
+    interval: int
+    criteria: tuple[Any, ...]
+    callbacks: tuple[Callable[[Moment], Any], ...]
+    nonfinite: str
+
+
+class _Chunk(NamedTuple):
+    """A chunk that was sent off: arrays that the host has not waited for."""
+
+    steps: int
+    records: dict[str, Any]
+    done: Any
+    fired: Any
+    evaluation: dict[str, Any] | None
+
+
+@dataclasses.dataclass
+class _Best:
+    """The best evaluation so far, and how many there were since."""
+
+    criterion: stopping.EarlyStopping
+    value: float = float("nan")
+    since: int = 0
+    kept: tuple[Params, ModelState] | None = None
+
+    def see(self, value: float, params: Params, model_state: ModelState) -> bool:
+        """Take note of an evaluation; whether patience is at an end."""
+        if self.criterion.better(value, self.value):
+            self.value, self.since, self.kept = value, 0, _copied((params, model_state))
+        else:
+            self.since += 1
+        return self.since >= self.criterion.patience
+
+
+class Run:
+    """A run's state, its log, and the queue of chunks that the host has not looked at."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        optimizer: optax.GradientTransformation,
+        plan: Plan,
+        state: TrainState,
+        options: Options,
+        bar: Progress,
+    ):
+        self.problem, self.plan, self.state, self.options, self.bar = problem, plan, state, options, bar
+        self.train_data, self.validation_data = jax.device_put((problem.data.train, problem.data.validation))
+        self.program = Program(problem.objective, optimizer.update, takes_extra_arguments(optimizer))
+        self.watched = options.nonfinite != "continue"
+        self.in_step = tuple(c for c in options.criteria if hasattr(c, "observe"))
+        self.in_step = (stopping.NonFinite(), *self.in_step) if self.watched else self.in_step
+        self.memory = tuple(criterion.start() for criterion in self.in_step)
+        self.fired: Any = np.int32(-1)
+        self.best = next((_Best(c) for c in options.criteria if isinstance(c, stopping.EarlyStopping)), None)
+        self.seconds = min((c.seconds for c in options.criteria if isinstance(c, stopping.Budget)), default=float("inf"))
+        self.first = self.here = int(state.step)  # steps done, those of earlier runs included: before this run; so far
+        self.end = self.first + options.steps
+        self.log = Log(plan, self.first, {k: np.array(v) for k, v in hyperparams(state.opt_state).items()})
+        self.capacity = 1 << (max(1, min(1024, 2**15 // plan.batch_size)).bit_length() - 1)
+        self.queue: list[_Chunk] = []
+        self.pace = 1
+        self.stopped, self.failed = "", False
+        self.compile_seconds = self.run_seconds = 0.0
+        self.looked = time.perf_counter()
+
+    def train(self) -> Result:
+        """Chunks until done; a look now and then."""
+        interval, sent = self.options.interval, self.first
+        if interval and sent == 0 and self.validation_data is not None:
+            self._see(jax.device_get(self._timed(self._validate)))
+            self.looked = time.perf_counter()
+        while sent < self.end and not self.stopped:
+            until = min(self.end, (sent // interval + 1) * interval) if interval else self.end
+            waiting = sum(chunk.steps for chunk in self.queue)
+            count = min(self.capacity, until - sent, self.pace - waiting)
+            sent += count
+            at_interval = bool(interval) and sent == until
+            self._timed(self._send, sent - count, count, at_interval and self.validation_data is not None)
+            attended = at_interval and (self.best or self.options.callbacks)
+            if attended or waiting + count == self.pace or sent == self.end:
+                self._look(call_back=at_interval or not interval)
+        return self._finish()
+
+    def _send(self, start: int, count: int, evaluating: bool) -> None:
+        self.state, self.memory, records, done, self.fired = run_chunk(
+            self.program, self.state, self.train_data, self.problem.regularizer, self.in_step, self.memory,
+            self._rows(start, count), np.int32(count), self.fired, capacity=self.capacity,
+        )  # fmt: skip
+        self.queue.append(_Chunk(count, records, done, self.fired, self._validate() if evaluating else None))
+
+    def _rows(self, start: int, count: int) -> Any:
+        if isinstance(self.plan.sampler, Full):
+            return None
+        padding = self.capacity - count
+        return jax.tree.map(
+            lambda a: np.concatenate([a, np.zeros((padding, *a.shape[1:]), a.dtype)]), self.plan.rows(start, start + count)
+        )
+
+    def _timed(self, dispatch: Callable[..., Any], *arguments: Any) -> Any:
+        """Dispatch; if that traced something, the time it took was compiling."""
+        began, traces = time.perf_counter(), TRACES.total()
+        out = dispatch(*arguments)
+        if TRACES.total() != traces:
+            spent = time.perf_counter() - began
+            self.compile_seconds += spent
+            self.looked += spent
+        return out
+
+    def _validate(self) -> dict[str, jax.Array]:
+        return evaluate_split(self.problem, self._params(), self.state.model_state, self.validation_data)
+
+    def _params(self) -> Params:
+        return eval_params(self.state.opt_state, self.state.params)
+
+    def _look(self, call_back: bool) -> None:
+        """Wait for the queue; log what it brought; decide whether to stop."""
+        queue, self.queue = jax.device_get(self.queue), []
+        now = time.perf_counter()
+        spent, before, evaluation = now - self.looked, self.here, {}
+        self.run_seconds, self.looked = self.run_seconds + spent, now
+        for chunk in queue:
+            done = int(chunk.done)
+            self.here += done
+            if done:
+                self.log.steps.append({name: values[:done] for name, values in chunk.records.items()})
+            if chunk.evaluation is not None and done == chunk.steps:
+                evaluation = chunk.evaluation
+                self._see(evaluation)
+            if chunk.fired >= 0 and not self.stopped:
+                self._fire(self.in_step[int(chunk.fired)])
+        self.log.clock.append((self.here, self.run_seconds))
+        steps = self.here - before
+        self.pace = max(1, min(FASTER * steps, int(LOOK_EVERY * steps / max(spent, 1e-9))))
+        shown = {"loss": self.log.last("loss"), "rate": self.log.last("learning_rate")}
+        self.bar.advance(steps, **{name: value for name, value in shown.items() if value is not None})
+        if self.run_seconds >= self.seconds and self.here < self.end:
+            self.stopped = self.stopped or f"{self.seconds:g} s spent"
+        for callback in self.options.callbacks if call_back and not self.stopped else ():
+            values = {name: float(value) for name, value in evaluation.items()}
+            loss = float(self.log.steps[-1]["loss"][-1])
+            if callback(Moment(self.here, loss, values, _copied(self._params()))) is True:
+                self.stopped = self.stopped or f"callback {getattr(callback, '__name__', callback)!s}"
+
+    def _see(self, evaluation: dict[str, Any]) -> None:
+        self.log.evaluations.append((self.here, evaluation))
+        if self.best:
+            value = float(evaluation[self.best.criterion.metric])
+            if self.best.see(value, self._params(), self.state.model_state) and self.here < self.end:
+                self.stopped = self.stopped or str(self.best.criterion)
+
+    def _fire(self, criterion: Any) -> None:
+        if isinstance(criterion, stopping.NonFinite):
+            self._fail()
+        else:
+            self.stopped = str(criterion)
+
+    def _fail(self) -> None:
+        loss, objective = self.log.last("loss"), self.log.last("objective")
+        what = f"loss {loss}" if objective is None or not np.isfinite(loss or 0.0) else f"loss {loss}, objective {objective}"
+        leaf = self._bad_leaf() or "none yet"
+        self.failed, self.stopped = True, f"{what} at step {self.here}; first non-finite parameter: {leaf}"
+
+    def _bad_leaf(self) -> str | None:
+        leaves = jax.tree_util.tree_leaves_with_path(self.state.params)
+        return next((jax.tree_util.keystr(p) or "params" for p, x in leaves if not np.isfinite(np.asarray(x)).all()), None)
+
+    def _finish(self) -> Result:
+        """The result; an error instead, if the run turned non-finite and was to raise."""
+        if self.watched and not self.failed and self._bad_leaf():  # since the last step, whose loss did not see it
+            self._fail()
+        evaluated = self.log.evaluations[-1][0] if self.log.evaluations else self.first
+        wanted = self.options.interval and self.validation_data is not None
+        if wanted and not self.failed and evaluated != self.here:
+            self._see(jax.device_get(self._timed(self._validate)))
+        params, model_state = (self.best and self.best.kept) or (self._params(), self.state.model_state)
+        result = Result(
+            params, model_state, self.state, self.stopped or "budget of steps done", self.options.steps,
+            self.compile_seconds, self.run_seconds, self.problem, self.log,
+        )  # fmt: skip
+        if self.failed and self.options.nonfinite == "raise":
+            advice = "A smaller learning rate may help; nonfinite='stop' or 'continue' does not raise"
+            raise NonFiniteError(f"fit: {self.stopped}. {advice}", result)
+        return result
+
+
+def _copied(tree: Any) -> Any:
+    return jax.device_put(tree, may_alias=False)

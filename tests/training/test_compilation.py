@@ -1,0 +1,102 @@
+"""What compiles, and what must not compile again. TRACES counts."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jaxopt_course as jc
+
+
+@pytest.fixture
+def problem(problems):
+    """A size of its own, so that no other test has compiled for it."""
+    return problems.model("plain", n=41)
+
+
+def test_twenty_learning_rates_compile_once(problem, traced):
+    ends = [jc.fit(problem, jc.sgd(rate), batch_size=10, epochs=1).params["w"][0] for rate in np.logspace(-5, -2, 20)]
+    assert traced("run_chunk") == 1
+    assert traced("evaluate") == 1
+    assert len(set(map(float, ends))) == 20
+
+
+def test_an_equal_problem_built_again_shares_the_program(problems, traced):
+    first = jc.fit(problems.model("plain", n=42), jc.adam(0.01), batch_size=10, epochs=1)
+    second = jc.fit(problems.model("plain", n=42), jc.adam(0.01), batch_size=10, epochs=1)
+    assert traced("run_chunk") == 1
+    assert traced("evaluate") <= 1
+    np.testing.assert_array_equal(first.params["w"], second.params["w"])
+
+
+def test_two_digits_problems_share_the_program(traced):
+    for _ in range(2):
+        jc.fit(jc.problems.digits(model="softmax"), jc.sgd(0.1), batch_size=99, steps=2)
+    assert traced("run_chunk") == 1
+    assert traced("evaluate") <= 1
+
+
+def test_lengths_keys_resuming_and_callbacks_do_not_retrace(problem, traced):
+    part = jc.fit(problem, jc.momentum(0.01), batch_size=10, epochs=1)
+    first = traced("run_chunk")
+    jc.fit(problem, jc.momentum(0.01), batch_size=10, epochs=3, key=5)
+    jc.fit(problem, jc.momentum(0.02, 0.5), batch_size=10, steps=17, evaluate=4)
+    jc.fit(problem, jc.momentum(0.01), batch_size=10, steps=2, state=part.state, callbacks=print, evaluate=None)
+    jc.fit(problem, jc.momentum(0.01), batch_size=10, steps=2, sampler=jc.samplers.uniform(), stop=jc.stopping.budget(seconds=9))
+    assert (first, traced("run_chunk")) == (1, 1)
+
+
+def test_a_schedule_with_other_numbers_does_not_retrace(problem, traced):
+    for rate, decay in [(0.01, 0.1), (0.02, 0.5), (0.003, 0.9)]:
+        jc.fit(problem, jc.sgd(jc.schedules.exponential(rate, decay)), batch_size=10, steps=5)
+    assert traced("run_chunk") == 1
+
+
+def test_stopping_tolerances_do_not_retrace(problem, traced):
+    for tolerance in (1e-3, 1e-4, 1e-2):
+        jc.fit(problem, jc.sgd(0.01), batch_size=10, steps=5, stop=jc.stopping.gradient_norm(tolerance))
+    assert traced("run_chunk") == 1
+
+
+def test_changed_hyperparameters_in_a_state_do_not_retrace(problem, traced):
+    result = jc.fit(problem, jc.momentum(0.01), batch_size=11, steps=4)
+    state = result.state._replace(opt_state=jc.set_hyperparams(result.state.opt_state, learning_rate=0.002))
+    slower = jc.fit(problem, jc.momentum(0.01), batch_size=11, steps=4, state=state)
+    assert traced("run_chunk") == 1
+    np.testing.assert_allclose(slower.history.learning_rate, 0.002, rtol=1e-6)
+
+
+def test_evaluation_is_shared_by_all_optimizers(problems, traced):
+    problem = problems.model("plain", n=43)
+    short = jc.Problem(problem.init, problem.apply, problem.loss, problem.data._replace(validation=problems.data(8).train))
+    for optimizer in (jc.sgd(0.01), jc.nesterov(0.01), jc.adam(0.01), optax.rmsprop(0.01)):
+        jc.fit(short, optimizer, batch_size=10, epochs=1)
+    assert traced("run_chunk") == 4
+    assert traced("evaluate") == 1
+
+
+def test_a_foreign_optimizer_compiles_once_for_the_same_object(problem, traced):
+    optimizer = optax.adam(1e-3)
+    for key in range(3):
+        jc.fit(problem, optimizer, batch_size=10, steps=3, key=key)
+    assert traced("run_chunk") == 1
+
+
+def test_a_step_of_your_own_loop_compiles_once(problem, traced):
+    for rate in (0.1, 0.2):
+        step = jc.make_step(problem, jc.adam(rate))
+        state = step.init(0)
+        for i in range(3):
+            state, _ = step(state, {"x": jnp.ones((5, 3)) * i, "y": jnp.ones(5)})
+    assert traced("make_step") == 1
+
+
+def test_compile_time_is_told_from_run_time(problems):
+    problem = problems.model("plain", n=44)
+    cold = jc.fit(problem, jc.adam(0.01), batch_size=10, steps=5)
+    warm = jc.fit(problem, jc.adam(0.01), batch_size=10, steps=5)
+    assert cold.compile_seconds > 0.02
+    assert warm.compile_seconds == 0
+    assert cold.run_seconds < cold.compile_seconds
