@@ -6,7 +6,7 @@ figure of its own, and returns the figure; ``figure.savefig(path)`` writes it, J
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from jaxopt_course import checks
 from jaxopt_course.report import schema, series, style, tables
 from jaxopt_course.report.schema import Abscissa, RaceData, label
 from jaxopt_course.report.style import Line, Theme
@@ -66,7 +67,7 @@ def learning_curves(
         axes.set(xlabel=label(x), ylabel=label(metric))
         axes.margins(x=0.01)
         if legend and bands:
-            _legend_at_right(axes, [name + " (diverged)" * band.diverged for name, band in bands.items()], lines)
+            _legend_at_right(axes, {name + " (diverged)" * band.diverged: lines[name] for name, band in bands.items()})
     return _figure(axes)
 
 
@@ -109,13 +110,13 @@ def sensitivity(
                 continue
             drawn, crosses = series.to_the_edge(value, edge)
             axes.plot(rates, drawn, color=color, linestyle=dash, marker="o", markersize=3)
-            axes.plot(rates[crosses], drawn[crosses], "x", color=color, markersize=7, markeredgewidth=2, clip_on=False)
+            axes.plot(rates[crosses], drawn[crosses], "x", color=color, markersize=7, markeredgewidth=2)
             axes.plot(rates[selected], value[selected], "o", color=color, markersize=8, markeredgecolor=colors.paper, zorder=3)
         axes.set_xscale("log")
         _set_range(axes, series.sensitivity_range(tuning, metric))
         axes.set(xlabel="learning rate", ylabel=f"final {label(metric)}")
         if legend and lines:
-            _legend_at_right(axes, list(lines), lines)
+            _legend_at_right(axes, lines)
     return _figure(axes)
 
 
@@ -196,16 +197,20 @@ def schedule(rule: Callable[[Any], Any], steps: int, *, axes: Axes | None = None
     Returns:
         The figure.
 
+    Raises:
+        TypeError, ValueError: ``steps`` is not an integer >= 1.
+
     >>> schedule(lambda step: 0.1 * 0.99**step, 300).axes[0].get_xlabel()
     'steps'
     """
     import jax
     import jax.numpy as jnp
 
+    checks.check_positive_integer("schedule", "steps", steps)
     at = np.unique(np.linspace(0, steps - 1, min(steps, 4000)).round().astype(int))
     values = np.broadcast_to(jax.vmap(rule)(jnp.asarray(at)), at.shape)
     with style.canvas(axes, theme, (6.4, 3.0)) as (axes, _):
-        axes.plot(at, values, label=str(rule) if not hasattr(rule, "__name__") else None)
+        axes.plot(at, values, label=getattr(rule, "__name__", None) or str(rule))
         axes.set(xlabel="steps", ylabel="value")
         axes.margins(x=0.01)
     return _figure(axes)
@@ -227,8 +232,8 @@ def _log(axes: Axes) -> None:
 
 
 def _varies(run: xr.Dataset) -> bool:
-    rates = run["learning_rate"].values if "learning_rate" in run else np.zeros(0)
-    return rates.ndim == 1 and bool(np.ptp(rates) > 0) if rates.size else False
+    rates = run.get("learning_rate")
+    return rates is not None and rates.dims == ("step",) and len(np.unique(rates)) > 1
 
 
 def _history_panel(axes: Axes, run: xr.Dataset, name: str, x: str, colors: style.Palette) -> None:
@@ -248,7 +253,7 @@ def _history_panel(axes: Axes, run: xr.Dataset, name: str, x: str, colors: style
             axes.plot(at, run[f"validation_{name}"] * factor, "o-", color=colors.cycle[1], markersize=3, label="validation")
             axes.legend()
         finite = values.values[np.isfinite(values.values)]
-        if factor == 1 and finite.min(initial=np.inf) >= 0 and finite.max(initial=0) > 0:
+        if schema.is_loss(name) and finite.min(initial=np.inf) >= 0 and finite.max(initial=0) > 0:
             _log(axes)
     axes.set_ylabel(label(name))
     axes.margins(x=0.01)
@@ -275,9 +280,9 @@ def _ranking(axes: Axes, data: RaceData, lines: dict[str, Line], colors: style.P
     axes.set_title(f"Ranking, {tables.level(data)} intervals; bold: tied with the best")
 
 
-def _legend_at_right(axes: Axes, names: Sequence[str], lines: dict[str, Line]) -> None:
+def _legend_at_right(axes: Axes, lines: dict[str, Line]) -> None:
     handles = [Line2D([], [], color=color, linestyle=dash) for color, dash in lines.values()]
-    axes.legend(handles[: len(names)], names, loc="upper left", bbox_to_anchor=(1.01, 1.0), handlelength=2.6)
+    axes.legend(handles, list(lines), loc="upper left", bbox_to_anchor=(1.01, 1.0), handlelength=2.6)
 
 
 def _figure(axes: Axes) -> Figure:

@@ -14,8 +14,8 @@ const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;"); // 
 
 function axis(label, range = null) { // logarithmic where a range is given
   return {
-    title: { text: escaped(label), standoff: 12, font: { size: 13 } }, type: range ? "log" : "linear", autorange: !range,
-    range: range && range.map(Math.log10), ...(range && { tickformat: "~g", nticks: 3 }), tickfont: { size: 12 },
+    title: { text: escaped(label), standoff: 12, font: { size: 13 } }, tickfont: { size: 12 },
+    ...(range && { type: "log", range: range.map(Math.log10), tickformat: "~g", nticks: 3 }),
     gridcolor: css("--grid"), linecolor: css("--muted"), zeroline: false, automargin: true,
   };
 }
@@ -96,7 +96,7 @@ function drawLegend() {
   for (const holder of document.querySelectorAll("[data-sample]"))
     holder.innerHTML = sample(byName(race.optimizers, holder.dataset.sample));
   for (const button of document.querySelectorAll("#legend button[data-name]"))
-    button.ariaPressed = String(!state.hidden.has(button.dataset.name));
+    button.setAttribute("aria-pressed", !state.hidden.has(button.dataset.name));
 }
 
 function draw() {
@@ -120,10 +120,10 @@ function isolate(name) {
 function sortBy(header) {
   const table = header.closest("table");
   const column = [...header.parentNode.children].indexOf(header);
-  const before = header.ariaSort;
+  const before = header.getAttribute("aria-sort");
   const direction = before ? (before === "ascending" ? "descending" : "ascending") : header.dataset.first;
   for (const other of header.parentNode.children) other.removeAttribute("aria-sort");
-  header.ariaSort = direction;
+  header.setAttribute("aria-sort", direction);
   const sign = direction === "ascending" ? 1 : -1;
   const value = (row) => row.children[column].dataset.value;
   const compare = header.dataset.kind === "text"

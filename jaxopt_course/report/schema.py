@@ -32,8 +32,9 @@ without compilation). Its attributes:
 =====================  ====  =========================================================================================
 
 Every other attribute (``batch_size``, ``epochs``, ``seeds``, ``level``, ``machine``, ``versions``, …) is shown as it is, in
-its order. A diverged run is NaN or infinite from where it diverged. A metric with "accuracy" in its name is a fraction in
-[0, 1] and shown in percent.
+its order. A diverged run is NaN or infinite from where it diverged; its costs may be NaN there. A metric with "accuracy" in
+its name is a fraction in [0, 1] and shown in percent; what has "loss", "objective" or "error" in its name is drawn on a
+logarithmic axis.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ from jaxopt_course.checks import closest
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Abscissa", "RaceData", "label", "quantities", "scale"]
+__all__ = ["Abscissa", "RaceData", "is_loss", "label", "quantities", "scale"]
 
 Abscissa = Literal["step", "epoch", "examples", "gradient_evaluations", "seconds"]
 
@@ -121,6 +122,11 @@ def quantities(dataset: xr.Dataset) -> list[str]:
 def scale(name: str) -> float:
     """What a quantity is multiplied by to be shown: 100 for accuracies, which are shown in percent."""
     return 100.0 if "accuracy" in name else 1.0
+
+
+def is_loss(name: str) -> bool:
+    """Losses are drawn on logarithmic axes, cut where they blow up; of other quantities nothing is assumed."""
+    return any(word in name for word in ("loss", "objective", "error"))
 
 
 def label(name: str) -> str:

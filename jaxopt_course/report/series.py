@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from jaxopt_course.checks import closest
-from jaxopt_course.report.schema import Abscissa, quantities, scale
+from jaxopt_course.report.schema import Abscissa, is_loss, quantities, scale
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -53,9 +53,8 @@ def seed_band(curves: xr.Dataset, optimizer: str, x: Abscissa = "step", metric: 
         ValueError: ``x`` or ``metric`` is not in the dataset.
     """
     if x not in get_args(Abscissa):
-        raise ValueError(f"learning curves: unknown x {x!r}{closest(x, get_args(Abscissa))}")
-    if metric not in (known := quantities(curves)):
-        raise ValueError(f"learning curves: unknown metric {metric!r}{closest(metric, known)}")
+        raise ValueError(f"unknown x {x!r}{closest(x, get_args(Abscissa))}")
+    _check_metric(curves, metric)
     one = curves.sel(optimizer=optimizer)
     cost = one["evaluation" if x == "step" else x]
     values = one[metric].transpose("seed", "evaluation").values.astype(float) * scale(metric)
@@ -70,8 +69,7 @@ def sensitivity(tuning: xr.Dataset, optimizer: str, metric: str = "validation_lo
     Raises:
         ValueError: ``metric`` is not in the dataset.
     """
-    if metric not in (known := quantities(tuning)):
-        raise ValueError(f"sensitivity: unknown metric {metric!r}{closest(metric, known)}")
+    _check_metric(tuning, metric)
     one = tuning.isel(trial=np.flatnonzero(tuning["optimizer"].values == optimizer))
     one = one.isel(trial=np.argsort(one["learning_rate"].values, kind="stable"))
     value = one[metric].values.astype(float) * scale(metric)
@@ -93,25 +91,32 @@ def to_the_edge(value: Float[np.ndarray, " trial"], edge: float) -> tuple[np.nda
 
 def loss_range(curves: xr.Dataset, metric: str) -> tuple[float, float] | None:
     """Where to cut the axis of a loss, in the units drawn: a little above where training began, so that a run that blew up
-    does not flatten the others. None for accuracies, and for what is not positive: nothing is cut then.
+    does not flatten the others. None for what is not a loss, or not positive: nothing is cut then.
     """
-    values = curves[metric].values.astype(float)
-    return _positive_range(values, values[..., :1]) if scale(metric) == 1 else None
+    _check_metric(curves, metric)
+    values = curves[metric].astype(float)
+    return _positive_range(values.values, values.isel(evaluation=slice(1)).values) if is_loss(metric) else None
 
 
 def sensitivity_range(tuning: xr.Dataset, metric: str) -> tuple[float, float] | None:
     """As :func:`loss_range`, for the learning-rate search: up to 30 times the worst selected loss."""
+    _check_metric(tuning, metric)
     values = tuning[metric].values.astype(float)
     chosen = 30 * values[tuning["selected"].values.astype(bool)]
-    return _positive_range(values, chosen) if scale(metric) == 1 else None
+    return _positive_range(values, chosen) if is_loss(metric) else None
 
 
 def bad_edge(tuning: xr.Dataset, metric: str) -> float:
-    """Where divergence is drawn, in the units shown: the top of a loss, the bottom of an accuracy."""
+    """Where divergence is drawn, in the units shown: the top of a loss, the bottom of anything else."""
     if limits := sensitivity_range(tuning, metric):
         return limits[1] / 1.05
-    finite = tuning[metric].values[np.isfinite(tuning[metric].values)]
-    return 0.0 if scale(metric) != 1 else float(finite.max(initial=0))
+    finite = tuning[metric].values[np.isfinite(tuning[metric].values)].astype(float)
+    return float(finite.max(initial=0.0) if is_loss(metric) else finite.min(initial=0.0) * scale(metric))
+
+
+def _check_metric(dataset: xr.Dataset, metric: str) -> None:
+    if metric not in (known := quantities(dataset)):
+        raise ValueError(f"unknown metric {metric!r}{closest(metric, known)}")
 
 
 def _positive_range(values: np.ndarray, reference: np.ndarray) -> tuple[float, float] | None:

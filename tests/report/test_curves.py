@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 
@@ -34,6 +35,16 @@ def test_curves_are_the_means_over_seeds(race):
     assert len(axes.collections) == race.curves.sizes["optimizer"]
 
 
+def test_some_of_the_optimizers_keep_their_looks(race):
+    lines = style.lines(race.optimizers)
+    chosen = {name: lines[name] for name in ("nadam", "sgd")} | {"absent": lines["adam"]}
+    axes = curves.learning_curves(race.curves, lines=chosen).axes[0]
+    handles = zip(axes.get_legend().get_texts(), axes.get_legend().get_lines(), strict=True)
+    assert [(text.get_text(), line.get_color()) for text, line in handles] == [
+        (name, lines[name].color) for name in ("nadam", "sgd")
+    ]
+
+
 def test_every_optimizer_looks_different_and_the_same_in_every_panel(race):
     figure = curves.race_figure(race)
     looks = [
@@ -51,6 +62,14 @@ def test_the_figure_of_fifteen_optimizers_has_no_overlapping_text(race):
     assert overlaps(figure, [*texts, figure._suptitle, figure._supxlabel]) == []
     assert overlaps(figure, figure.axes[2].get_yticklabels() + figure.axes[2].texts) == []
     assert len(ticks) > 20
+
+
+def test_a_race_without_divergence_fills_its_figure(race):
+    stable = dataclasses.replace(race, tuning=race.tuning.isel(trial=~race.tuning["diverged"]))
+    figure = curves.race_figure(stable)
+    figure.draw_without_rendering()
+    assert figure.axes[1].get_position().x0 < 0.06
+    assert figure.axes[1].get_position().y0 < 0.1
 
 
 def test_the_ranking_marks_what_cannot_be_told_from_the_best(race):
@@ -123,7 +142,9 @@ def test_a_deterministic_descent_is_not_smoothed(run):
     np.testing.assert_array_equal(line.get_ydata(), run["loss"])
 
 
-@pytest.mark.parametrize("spoil", [lambda loss: loss * 0, lambda loss: loss - 1, lambda loss: loss.where(loss.step < 9)])
+@pytest.mark.parametrize(
+    "spoil", [lambda loss: loss * 0, lambda loss: loss - 1, lambda loss: loss.where(loss.step < 300, np.inf)]
+)
 def test_history_takes_zero_negative_and_diverged_losses(run, spoil, tmp_path):
     curves.history(run.assign(loss=spoil(run["loss"]))).savefig(tmp_path / "run.png")
 
@@ -143,6 +164,11 @@ def test_a_schedule_is_drawn_over_all_its_steps(steps):
     assert line.get_xdata()[[0, -1]].tolist() == [0, steps - 1]
     assert len(line.get_xdata()) <= 4000
     np.testing.assert_allclose(line.get_ydata(), 0.1 / (1 + line.get_xdata()), rtol=1e-6)
+
+
+def test_a_schedule_needs_steps():
+    with pytest.raises(ValueError, match="steps must be an integer >= 1; got 0"):
+        curves.schedule(abs, 0)
 
 
 def test_a_constant_schedule_is_a_level_line():
@@ -204,5 +230,6 @@ def test_jupyter_shows_a_figure_at_twice_its_size_and_without_pyplot(run):
     png, size = curves.history(run)._repr_png_()
     assert size["width"] == 720
     assert int.from_bytes(png[16:20]) == 2 * size["width"]
-    code = "import jaxopt_course.report.curves as c, sys; c.schedule(abs, 9)._repr_png_(); print('matplotlib.pyplot' in sys.modules)"
+    code = "import sys; from jaxopt_course.report import curves; curves.schedule(abs, 9)._repr_png_()"
+    code += "; print('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -97,18 +97,28 @@ def test_a_line_search_has_a_result_but_no_rates(race):
         lambda race: series.seed_band(race.curves, "adam", "examlpes"),
         lambda race: series.seed_band(race.curves, "adam", metric="validation_los"),
         lambda race: series.sensitivity(race.tuning, "adam", metric="validation_los"),
+        lambda race: series.bad_edge(race.tuning, "validation_los"),
+        lambda race: series.loss_range(race.curves.isel(optimizer=[]), "validation_los"),
     ],
 )
 def test_an_unknown_name_gets_its_closest_match(race, call):
-    with pytest.raises(ValueError, match="did you mean '(examples|validation_loss)'"):
+    with pytest.raises(ValueError, match=r"did you mean '(examples|validation_loss)'"):
         call(race)
 
 
 def test_a_run_that_blew_up_does_not_stretch_the_axis(race):
-    low, high = series.loss_range(race.curves, "validation_loss")
+    low, high = series.loss_range(race.curves.transpose("evaluation", ...), "validation_loss")
     assert race.curves["validation_loss"].max() > 1e8
     assert 2.3 < high < 4
     assert 0 < low < race.curves["validation_loss"].min()
+
+
+def test_what_should_rise_is_not_cut_where_it_began(race):
+    curves = race.curves.assign(validation_f1=race.curves["validation_accuracy"])
+    tuning = race.tuning.assign(validation_f1=race.tuning["validation_accuracy"])
+    assert series.loss_range(curves, "validation_f1") is None
+    assert series.sensitivity_range(tuning, "validation_f1") is None
+    assert series.bad_edge(tuning, "validation_f1") == 0
 
 
 def test_axes_of_accuracies_and_of_negative_losses_are_not_cut(race):

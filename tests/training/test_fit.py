@@ -73,7 +73,9 @@ def test_full_batches_are_gradient_descent(problems, gradient):
 
 def test_full_batches_are_not_gathered():
     n, d = 4096, 64
-    problem = jc.Problem.from_loss(lambda w, b: (b["x"] @ w - b["y"]) ** 2, jnp.ones(d), {"x": jnp.ones((n, d)), "y": jnp.ones(n)})
+    problem = jc.Problem.from_loss(
+        lambda w, b: (b["x"] @ w - b["y"]) ** 2, jnp.ones(d), {"x": jnp.ones((n, d)), "y": jnp.ones(n)}
+    )
     state = jc.init_state(problem, jc.sgd(0.1))
     program = jc.training.Program(problem.objective, jc.sgd(0.1).update, True)
 
@@ -125,7 +127,7 @@ def test_fit_is_a_python_loop_with_optax_over_the_same_batches_and_keys(problems
         padded = jax.tree.map(lambda x, i=rows.indices[step]: x[i], problem.data.train)
         key = jax.random.fold_in(run_key, step)
 
-        def mean_loss(p, batch=batch, padded=padded, key=key, real=real):
+        def mean_loss(p, batch=batch, padded=padded, key=key, real=real, model_state=model_state):
             outputs, moved = problem.apply(p, model_state, padded, key=key, train=True)
             return jnp.mean(problem.loss(outputs[real], batch)), moved
 

@@ -23,29 +23,34 @@ OPTIMIZERS = {
     "accumulating": optax.MultiSteps(optax.adam(0.05), every_k_schedule=2),
     "ours in optax's chain": optax.chain(optax.clip_by_global_norm(1.0), jc.adam(0.05)),
     "optax's in our chain": jc.chain(optax.clip_by_global_norm(1.0), jc.scale_by_adam(), optax.scale(-0.05)),
-    "optax's line search in our chain": jc.chain(optax.scale(-1.0), optax.scale_by_zoom_linesearch(max_linesearch_steps=8)),
+    "optax's line search in our chain": jc.chain(
+        optax.scale(-1.0), optax.scale_by_backtracking_linesearch(max_backtracking_steps=12)
+    ),
 }
 
 
 def plain_loop(problem, optimizer, m, steps, key):
     """optax's own protocol for everything: the gradient at params, and value, grad, value_fn to who takes them."""
-    if isinstance(optimizer, optax.MultiSteps):
-        optimizer = optimizer.gradient_transformation()
-    optimizer = optax.with_extra_args_support(optimizer)
+    if not isinstance(optimizer, optax.MultiSteps):
+        optimizer = optax.with_extra_args_support(optimizer)
     init_key, run_key = jax.random.split(jax.random.key(key))
     params, _ = problem.init(init_key)
     state = optimizer.init(params)
     words = tuple(int(word) for word in jax.random.key_data(run_key))
-    for indices in samplers.plan("test", None, problem.num_examples, m, True, words).rows(0, steps).indices:
-        batch = jax.tree.map(lambda x, i=indices: x[i], problem.data.train)
-        value_fn = lambda p, batch=batch: jnp.mean(problem.loss(problem.apply(p, {}, batch)[0], batch))
+
+    @jax.jit
+    def step(params, state, batch):
+        value_fn = lambda p: jnp.mean(problem.loss(problem.apply(p, {}, batch)[0], batch))
         value, grads = jax.value_and_grad(value_fn)(params)
         updates, state = optimizer.update(grads, state, params, value=value, grad=grads, value_fn=value_fn)
-        params = optax.apply_updates(params, updates)
+        return optax.apply_updates(params, updates), state
+
+    for indices in samplers.plan("test", None, problem.num_examples, m, True, words).rows(0, steps).indices:
+        params, state = step(params, state, jax.tree.map(lambda x, i=indices: x[i], problem.data.train))
     return params, state
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name != "zoom"])  # which is in lbfgs
 def test_fit_is_the_plain_loop(problems, name):
     problem, optimizer = problems.model("plain", n=40), OPTIMIZERS[name]
     result = jc.fit(problem, optimizer, batch_size=10, steps=7, key=2)
@@ -73,7 +78,7 @@ def test_schedule_free_evaluates_the_average_not_the_iterate(problems):
     assert recorded != pytest.approx(loss(result.state.params), rel=1e-3)
 
 
-@pytest.mark.parametrize("name", ["lbfgs", "zoom", "backtracking"])
+@pytest.mark.parametrize("name", ["zoom", "backtracking"])
 def test_a_line_search_falls_at_every_full_step_and_counts_its_evaluations(problems, name):
     result = jc.fit(problems.least_squares(), OPTIMIZERS[name], sampler=jc.samplers.full(), steps=6)
     losses = result.history.loss.values
@@ -92,9 +97,7 @@ def test_without_a_line_search_a_step_is_one_gradient(problems):
 
 def test_accumulation_moves_every_other_step_by_the_mean_gradient(problems, gradient):
     problem = problems.least_squares(n=40)
-    result = jc.fit(
-        problem, optax.MultiSteps(optax.sgd(0.05), 2), batch_size=20, steps=2, sampler=jc.samplers.sequential()
-    )
+    result = jc.fit(problem, optax.MultiSteps(optax.sgd(0.05), 2), batch_size=20, steps=2, sampler=jc.samplers.sequential())
     data = jax.tree.map(np.asarray, problem.data.train)
     grads = gradient(problems.start, data["x"], data["y"])
     np.testing.assert_allclose(result.params["w"], problems.start["w"] - 0.05 * grads["w"], rtol=1e-5)

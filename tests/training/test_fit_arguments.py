@@ -1,0 +1,95 @@
+"""Bad input is refused at the call, before anything compiles: the argument, the value, and what is accepted."""
+
+from __future__ import annotations
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jaxopt_course as jc
+
+BAD = {
+    "batch_size 0": ({"batch_size": 0}, ValueError, "fit: batch_size must be an integer from 1 to 37; got 0"),
+    "batch_size -1": ({"batch_size": -1}, ValueError, "fit: batch_size must be an integer from 1 to 37; got -1"),
+    "batch_size 38": ({"batch_size": 38}, ValueError, "fit: batch_size must be an integer from 1 to 37; got 38"),
+    "batch_size 2.5": ({"batch_size": 2.5}, TypeError, "fit: batch_size must be an integer from 1 to 37; got 2.5"),
+    "batch_size True": ({"batch_size": True}, TypeError, "fit: batch_size must be an integer from 1 to 37; got True"),
+    "full batches of 10": (
+        {"batch_size": 10, "sampler": jc.samplers.full()}, ValueError,
+        "fit: samplers.full() uses all 37 examples at once; got batch_size=10",
+    ),
+    "epochs 0": ({"epochs": 0}, ValueError, "fit: epochs must be an integer >= 1; got 0"),
+    "steps 0": ({"steps": 0}, ValueError, "fit: steps must be an integer >= 1; got 0"),
+    "steps 1.5": ({"steps": 1.5}, TypeError, "fit: steps must be an integer >= 1; got 1.5"),
+    "epochs and steps": ({"epochs": 2, "steps": 3}, ValueError, "fit: give epochs or steps, not both; got epochs=2, steps=3"),
+    "nonfinite": (
+        {"nonfinite": "ignore"}, ValueError, "fit: unknown nonfinite 'ignore' (known: continue, raise, stop)",
+    ),
+    "nonfinite, nearly": ({"nonfinite": "stopp"}, ValueError, "fit: unknown nonfinite 'stopp'; did you mean 'stop'?"),
+    "a factory": ({"optimizer": jc.adam}, TypeError, "(call the factory: jc.adam(1e-3))"),
+    "no optimizer": (
+        {"optimizer": "adam"}, TypeError, "fit: optimizer must be a gradient transformation (init, update); got 'adam'",
+    ),
+    "no problem": ({"problem": "digits"}, TypeError, "fit: problem must be a jc.Problem (see Problem.from_loss,"),
+    "a sampler class": ({"sampler": jc.samplers.Shuffle}, TypeError, "fit: sampler must be one of jc.samplers; got <class"),
+    "an uncalled sampler": ({"sampler": jc.samplers.shuffle}, TypeError, "(call it: samplers.shuffle())"),
+    "stop, a word": ({"stop": "gradient"}, TypeError, "fit: stop takes criteria from jc.stopping: gradient_norm(...)"),
+    "stop, a number": ({"stop": [1e-3]}, TypeError, "got 0.001"),
+    "stop, a class": ({"stop": jc.stopping.GradientNorm}, TypeError, "got <class"),
+    "key 0.5": ({"key": 0.5}, TypeError, "fit: key must be an integer or one JAX key; got 0.5"),
+    "key None": ({"key": None}, TypeError, "fit: key must be an integer or one JAX key; got None"),
+    "key True": ({"key": True}, TypeError, "fit: key must be an integer or one JAX key; got True"),
+    "two keys": ({"key": jax.random.split(jax.random.key(0))}, TypeError, "got an array of dtype key<fry> and shape (2,)"),
+    "a float array": ({"key": jnp.ones(2)}, TypeError, "got an array of dtype float32 and shape (2,)"),
+    "evaluate 0": ({"evaluate": 0}, ValueError, "fit: evaluate must be a number of steps >= 1, 'epoch' or None; got 0"),
+    "evaluate -3": ({"evaluate": -3}, ValueError, "got -3"),
+    "evaluate epochs": ({"evaluate": "epochs"}, ValueError, "'epoch' or None; got 'epochs'"),
+    "evaluate a list": ({"evaluate": [1, 2]}, ValueError, "'epoch' or None; got [1, 2]"),
+    "evaluate True": ({"evaluate": True}, ValueError, "'epoch' or None; got True"),
+    "no callback": ({"callbacks": ["print"]}, TypeError, "fit: callbacks must be functions of a Moment; got 'print'"),
+    "state, a result's parameters": (
+        {"state": {"w": np.ones(3)}}, TypeError, "fit: state must be the .state of an earlier result; got dict",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_arguments_are_refused_before_anything_compiles(problems, traced, name):
+    change, error, message = BAD[name]
+    arguments = {"problem": problems.least_squares(), "optimizer": jc.sgd(0.01), **change}
+    with pytest.raises(error, match=re.escape(message)):
+        jc.fit(arguments.pop("problem"), arguments.pop("optimizer"), **arguments)
+    assert traced("run_chunk") == traced("evaluate") == 0
+
+
+FOREIGN = {
+    "ours": (jc.sgd(0.1), "its opt_state is HyperparamsState(sgd); this optimizer's is HyperparamsState(adam)"),
+    "optax's": (optax.adam(0.1), "its opt_state is tuple(ScaleByAdamState, EmptyState); this optimizer's is HyperparamsState"),
+    "a chain": (jc.chain(optax.identity(), jc.adam(0.1)), "its opt_state is ChainState(EmptyState, HyperparamsState(adam));"),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_state_of_another_optimizer_is_refused_before_anything_compiles(problems, traced, name):
+    optimizer, message = FOREIGN[name]
+    state = jc.init_state(problems.least_squares(), optimizer)
+    with pytest.raises(ValueError, match=re.escape("fit: state comes from another optimizer: " + message)):
+        jc.fit(problems.least_squares(), jc.adam(0.1), state=state)
+    assert traced("run_chunk") == 0
+
+
+def test_a_state_of_the_same_optimizer_on_other_parameters_is_refused(problems):
+    state = jc.init_state(problems.least_squares(), jc.momentum(0.1))
+    wrong = state._replace(params={**state.params, "w": jnp.ones(4)})
+    with pytest.raises(ValueError, match=r"opt_state.*\['w'\] has shape \(3,\); this optimizer's has \(4,\)"):
+        jc.fit(problems.least_squares(), jc.momentum(0.1), state=wrong)
+
+
+def test_other_numbers_are_no_other_optimizer(problems):
+    part = jc.fit(problems.least_squares(), jc.momentum(0.01), batch_size=10, steps=2)
+    rest = jc.fit(problems.least_squares(), jc.momentum(0.5), batch_size=10, steps=2, state=part.state)
+    np.testing.assert_allclose(rest.history.learning_rate, [0.01, 0.01], rtol=1e-6)  # the state's, as documented
