@@ -25,6 +25,8 @@ from jaxopt_course.types import Batch, Key, ModelState, OptState, Params, Update
 
 __all__ = ["TRACES", "Program", "Report", "TrainState", "evaluate", "run_chunk", "train_step"]
 
+BLOCK = 1024  # examples gathered at a time
+
 TRACES: collections.Counter[str] = collections.Counter()
 """How often each compiled program was traced: what the tests count, and how compile time is told from run time."""
 
@@ -130,8 +132,9 @@ def run_chunk(program, state, data, regularizer, criteria, memory, rows, count, 
     """
     TRACES["run_chunk"] += 1
 
-    def one(state, memory, i):
-        batch, weights = _take(data, rows, i)
+    size = 1 if rows is None else block_size(rows[0].shape[1], capacity)
+
+    def one(state, memory, batch, weights):
         state, report = train_step(program, state, batch, weights, regularizer)
         fired, new_memory = jnp.int32(-1), []
         for index, (criterion, old) in enumerate(zip(criteria, memory, strict=True)):
@@ -140,20 +143,22 @@ def run_chunk(program, state, data, regularizer, criteria, memory, rows, count, 
             new_memory.append(new)
         return state, tuple(new_memory), _record(program, report, state, regularizer is not None), fired
 
-    shapes = jax.eval_shape(lambda s, m: one(s, m, 0)[2], state, memory)
+    def block(carry):
+        first, last = carry[0], jnp.minimum(carry[0] + size, count)
+        examples = _gather(data, rows, first, size)
+
+        def body(carry):
+            i, state, memory, records, _ = carry
+            new_state, memory, record, fired = one(state, memory, *_pick(examples, rows, i - first))
+            records = jax.tree.map(lambda rs, r: jax.lax.dynamic_update_index_in_dim(rs, r, i, 0), records, record)
+            return i + 1, _like(new_state, state), memory, records, fired
+
+        return jax.lax.while_loop(lambda c: (c[0] < last) & (c[-1] < 0), body, carry)
+
+    shapes = jax.eval_shape(lambda s, m: one(s, m, *_pick(_gather(data, rows, 0, size), rows, 0))[2], state, memory)
     records = jax.tree.map(lambda leaf: jnp.zeros((capacity, *leaf.shape), leaf.dtype), shapes)
-
-    def body(carry):
-        i, state, memory, records, _ = carry
-        new_state, memory, record, fired = one(state, memory, i)
-        records = jax.tree.map(lambda rs, r: jax.lax.dynamic_update_index_in_dim(rs, r, i, 0), records, record)
-        return i + 1, _like(new_state, state), memory, records, fired
-
-    def go_on(carry):
-        return (carry[0] < count) & (carry[-1] < 0)
-
     start = (jnp.int32(0), state, memory, records, jnp.asarray(fired, jnp.int32))
-    done, state, memory, records, fired = jax.lax.while_loop(go_on, body, start)
+    done, state, memory, records, fired = jax.lax.while_loop(lambda c: (c[0] < count) & (c[-1] < 0), block, start)
     return state, memory, records, done, fired
 
 
@@ -224,11 +229,28 @@ def _averages(outcome: Evaluation, weights: jax.Array | None) -> dict[str, jax.A
     return {k: _average(k, v, weights) for k, v in {"loss": outcome.losses, **outcome.metrics}.items()}
 
 
-def _take(data: Batch, rows: Any, i: jax.Array) -> tuple[Batch, jax.Array | None]:
+def block_size(batch_size: int, capacity: int) -> int:
+    """Steps whose examples are gathered at a time: a power of two, as capacities are, so that blocks fill them.
+
+    >>> block_size(10, 1024), block_size(10, 32), block_size(5000, 4)
+    (64, 32, 1)
+    """
+    return min(capacity, 1 << (max(1, BLOCK // batch_size).bit_length() - 1))
+
+
+def _gather(data: Batch, rows: Any, first: jax.Array | int, size: int) -> tuple[Batch, jax.Array | None]:
+    """The examples (and weights) of ``size`` steps: one large gather outruns many small ones, by a third of a small step."""
     if rows is None:
         return data, None
-    indices, weights = jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, i, keepdims=False), rows)
+    indices, weights = jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, first, size), rows)
     return jax.tree.map(lambda x: x.at[indices].get(mode="promise_in_bounds"), data), weights
+
+
+def _pick(examples: tuple[Batch, jax.Array | None], rows: Any, k: jax.Array | int) -> tuple[Batch, jax.Array | None]:
+    """Step ``k``'s share of them."""
+    if rows is None:
+        return examples
+    return jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, k, keepdims=False), examples)
 
 
 def _varying(before: OptState, after: OptState) -> dict[str, jax.Array]:
