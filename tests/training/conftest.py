@@ -77,7 +77,9 @@ class Problems:
         apply = {"plain": predict, "dropout": predict_with_dropout, "statistics": predict_centred}[kind]
         init = normal_init_with_mean if kind == "statistics" else normal_init
         metrics = {"residual": residuals}
-        return Problem(init, apply, residual_squares, self.data(n), metrics, coupled=kind == "statistics", name=kind, **options)
+        return Problem(
+            init, apply, residual_squares, self.data(n), metrics, coupled=kind == "statistics", name=kind, **options
+        )
 
 
 @pytest.fixture(scope="session")

@@ -44,7 +44,9 @@ def test_lengths_keys_resuming_and_callbacks_do_not_retrace(problem, traced):
     jc.fit(problem, jc.momentum(0.01), batch_size=10, epochs=3, key=5)
     jc.fit(problem, jc.momentum(0.02, 0.5), batch_size=10, steps=17, evaluate=4)
     jc.fit(problem, jc.momentum(0.01), batch_size=10, steps=2, state=part.state, callbacks=print, evaluate=None)
-    jc.fit(problem, jc.momentum(0.01), batch_size=10, steps=2, sampler=jc.samplers.uniform(), stop=jc.stopping.budget(seconds=9))
+    jc.fit(
+        problem, jc.momentum(0.01), batch_size=10, steps=2, sampler=jc.samplers.uniform(), stop=jc.stopping.budget(seconds=9)
+    )
     assert (first, traced("run_chunk")) == (1, 1)
 
 

@@ -73,7 +73,9 @@ def test_full_batches_are_gradient_descent(problems, gradient):
 
 def test_full_batches_are_not_gathered():
     n, d = 4096, 64
-    problem = jc.Problem.from_loss(lambda w, b: (b["x"] @ w - b["y"]) ** 2, jnp.ones(d), {"x": jnp.ones((n, d)), "y": jnp.ones(n)})
+    problem = jc.Problem.from_loss(
+        lambda w, b: (b["x"] @ w - b["y"]) ** 2, jnp.ones(d), {"x": jnp.ones((n, d)), "y": jnp.ones(n)}
+    )
     state = jc.init_state(problem, jc.sgd(0.1))
     program = jc.training.Program(problem.objective, jc.sgd(0.1).update, True)
 

@@ -92,9 +92,7 @@ def test_without_a_line_search_a_step_is_one_gradient(problems):
 
 def test_accumulation_moves_every_other_step_by_the_mean_gradient(problems, gradient):
     problem = problems.least_squares(n=40)
-    result = jc.fit(
-        problem, optax.MultiSteps(optax.sgd(0.05), 2), batch_size=20, steps=2, sampler=jc.samplers.sequential()
-    )
+    result = jc.fit(problem, optax.MultiSteps(optax.sgd(0.05), 2), batch_size=20, steps=2, sampler=jc.samplers.sequential())
     data = jax.tree.map(np.asarray, problem.data.train)
     grads = gradient(problems.start, data["x"], data["y"])
     np.testing.assert_allclose(result.params["w"], problems.start["w"] - 0.05 * grads["w"], rtol=1e-5)
