@@ -15,7 +15,28 @@ from typing import TYPE_CHECKING, Any
 
 # Optimizers, their kernels, and their schedules
 from jaxopt_course import problems, schedules
-from jaxopt_course.optimizers import CATALOG, adam, momentum, nesterov, scale_by_adam, scale_by_learning_rate, sgd
+from jaxopt_course.optimizers import (
+    CATALOG,
+    adadelta,
+    adagrad,
+    adam,
+    adamax,
+    adamw,
+    amsgrad,
+    momentum,
+    nadam,
+    nesterov,
+    rmsprop,
+    scale_by_adadelta,
+    scale_by_adagrad,
+    scale_by_adam,
+    scale_by_adamax,
+    scale_by_amsgrad,
+    scale_by_learning_rate,
+    scale_by_nadam,
+    scale_by_rmsprop,
+    sgd,
+)
 
 # Problems: what is minimised
 from jaxopt_course.problems.objective import Data, Problem
@@ -55,7 +76,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     # optimizers
-    "sgd", "momentum", "nesterov", "adam", "scale_by_adam", "scale_by_learning_rate", "CATALOG", "schedules",
+    "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adadelta", "adam", "adamax", "nadam", "amsgrad", "adamw",
+    "scale_by_adagrad", "scale_by_rmsprop", "scale_by_adadelta", "scale_by_adam", "scale_by_adamax", "scale_by_nadam",
+    "scale_by_amsgrad", "scale_by_learning_rate", "CATALOG", "schedules",
     # composing
     "chain", "optimizer", "inject", "hyperparams", "set_hyperparams", "gradient_point", "eval_params", "map_leaves",
     "zeros_like",

@@ -5,18 +5,35 @@ gradient's size. Each file reads from top to bottom: equations, state, kernel ``
 with what the laws of :mod:`jaxopt_course.testing` and the race need to know.
 """
 
-from jaxopt_course.optimizers.adam import adam, scale_by_adam
+from jaxopt_course.optimizers.adagrad import adagrad, scale_by_adagrad
+from jaxopt_course.optimizers.adam import adam, adamw, amsgrad, scale_by_adam, scale_by_amsgrad
+from jaxopt_course.optimizers.adamax import adamax, scale_by_adamax
 from jaxopt_course.optimizers.catalog import CATALOG, Entry
 from jaxopt_course.optimizers.descent import scale_by_learning_rate, sgd
 from jaxopt_course.optimizers.momentum import momentum, nesterov
+from jaxopt_course.optimizers.nadam import nadam, scale_by_nadam
+from jaxopt_course.optimizers.rmsprop import adadelta, rmsprop, scale_by_adadelta, scale_by_rmsprop
 
 __all__ = [
     "CATALOG",
     "Entry",
+    "adadelta",
+    "adagrad",
     "adam",
+    "adamax",
+    "adamw",
+    "amsgrad",
     "momentum",
+    "nadam",
     "nesterov",
+    "rmsprop",
+    "scale_by_adadelta",
+    "scale_by_adagrad",
     "scale_by_adam",
+    "scale_by_adamax",
+    "scale_by_amsgrad",
     "scale_by_learning_rate",
+    "scale_by_nadam",
+    "scale_by_rmsprop",
     "sgd",
 ]

@@ -1,8 +1,10 @@
-"""Adam [E4]: momentum, divided by the gradient's measured size.
+"""Adam and its closest kin [E4]: momentum, divided by the gradient's measured size.
 
 m ← β₁m + (1 − β₁)g             m̂ = m / (1 − β₁ᵗ)
 v ← β₂v + (1 − β₂)g²            v̂ = v / (1 − β₂ᵗ)
 θ ← θ − α m̂ / (√v̂ + ε)          t counts from 1
+amsgrad   v⁺ ← max(v⁺, v)       v⁺ in the place of v
+adamw     θ ← θ − α (m̂ / (√v̂ + ε) + λθ)
 
 The slide's form has no bias correction (m̂ = m, v̂ = v), and steps with the m and v of before the update, which divides by
 zero at the first step: like the paper, we update first.
@@ -23,7 +25,7 @@ from jaxopt_course.types import Decay, NonNegative, Updates
 if TYPE_CHECKING:
     from jaxtyping import Array, Int
 
-__all__ = ["AdamState", "adam", "scale_by_adam"]
+__all__ = ["AdamState", "AmsgradState", "adam", "adamw", "amsgrad", "scale_by_adam", "scale_by_amsgrad"]
 
 
 class AdamState(NamedTuple):
@@ -34,6 +36,15 @@ class AdamState(NamedTuple):
     v: Updates
 
 
+class AmsgradState(NamedTuple):
+    """As Adam's, and v⁺, the largest v so far."""
+
+    count: Int[Array, ""]
+    m: Updates
+    v: Updates
+    v_max: Updates
+
+
 def _adam(g, m, v, b1, b2, eps, m_correction, v_correction, eps_inside_sqrt):
     m = b1 * m + (1 - b1) * g
     v = b2 * v + (1 - b2) * abs_square(g)
@@ -41,6 +52,21 @@ def _adam(g, m, v, b1, b2, eps, m_correction, v_correction, eps_inside_sqrt):
     v_hat = v / v_correction
     size = safe_sqrt(v_hat + eps) if eps_inside_sqrt else safe_sqrt(v_hat) + eps
     return m_hat / size, m, v
+
+
+def _amsgrad(g, m, v, v_max, b1, b2, eps, m_correction, v_correction, max_after_correction):
+    m = b1 * m + (1 - b1) * g
+    v = b2 * v + (1 - b2) * abs_square(g)
+    v_max = jnp.maximum(v_max, v / v_correction if max_after_correction else v)
+    v_hat = v_max if max_after_correction else v_max / v_correction
+    return m / m_correction / (safe_sqrt(v_hat) + eps), m, v, v_max
+
+
+def corrections(b1, b2, t, enabled: bool = True):
+    """1 − β₁ᵗ and 1 − β₂ᵗ, what the averages' weights sum to after t updates; or 1 and 1."""
+    if not enabled:
+        return {"m_correction": jnp.ones_like(b1), "v_correction": jnp.ones_like(b2)}
+    return {"m_correction": 1 - b1 ** t.astype(b1.dtype), "v_correction": 1 - b2 ** t.astype(b2.dtype)}
 
 
 @optimizer
@@ -85,11 +111,9 @@ def scale_by_adam(
 
     def update(grads, state, params=None):
         t = state.count + 1
-        updates, m, v = map_leaves(
-            _adam, grads, state.m, state.v, b1=b1, b2=b2, eps=eps, eps_inside_sqrt=eps_inside_sqrt,
-            m_correction=1 - b1 ** t.astype(b1.dtype) if bias_correction else jnp.ones_like(b1),
-            v_correction=1 - b2 ** t.astype(b2.dtype) if bias_correction else jnp.ones_like(b2),
-        )  # fmt: skip
+        corrected = corrections(b1, b2, t, bias_correction)
+        numbers = {"b1": b1, "b2": b2, "eps": eps, "eps_inside_sqrt": eps_inside_sqrt, **corrected}
+        updates, m, v = map_leaves(_adam, grads, state.m, state.v, **numbers)
         return updates, AdamState(t, m, v)
 
     return optax.GradientTransformation(init, update)
@@ -141,3 +165,148 @@ def adam(
         accumulator_dtype=accumulator_dtype,
     )
     return chain(direction, scale_by_learning_rate(learning_rate))
+
+
+@optimizer
+def scale_by_amsgrad(
+    b1: Decay = 0.9,
+    b2: Decay = 0.999,
+    eps: NonNegative = 1e-8,
+    *,
+    bias_correction: bool = False,
+    max_after_correction: bool = False,
+    accumulator_dtype: Any = None,
+):
+    """AMSGrad's direction: :func:`amsgrad` without its learning rate, for chains.
+
+    u ← m / (√v⁺ + ε)
+
+    Args:
+        b1: β₁ in [0, 1).
+        b2: β₂ in [0, 1).
+        eps: ε ≥ 0.
+        bias_correction: Adam's m̂ and v̂.
+        max_after_correction: v⁺ is the largest v̂, not the largest v.
+        accumulator_dtype: the accumulators' dtype; by default each leaf's own.
+
+    Returns:
+        A gradient transformation.
+
+    Raises:
+        ValueError: a number outside its interval, or ``max_after_correction`` without the correction.
+
+    >>> tx = scale_by_amsgrad(0.5, 0.75)
+    >>> tx.update(jnp.array([2.0, -0.5]), tx.init(jnp.zeros(2)))[0]
+    Array([ 1., -1.], dtype=float32)
+
+    References:
+        See :func:`amsgrad` [E4].
+    """
+    if max_after_correction and not bias_correction:
+        raise ValueError("amsgrad: max_after_correction=True needs bias_correction=True")
+
+    def init(params):
+        v = zeros_like(params, accumulator_dtype, real=True)
+        v_max = zeros_like(params, accumulator_dtype, real=True)
+        return AmsgradState(jnp.zeros((), jnp.int32), zeros_like(params, accumulator_dtype), v, v_max)
+
+    def update(grads, state, params=None):
+        t = state.count + 1
+        corrected = corrections(b1, b2, t, bias_correction)
+        numbers = {"b1": b1, "b2": b2, "eps": eps, "max_after_correction": max_after_correction, **corrected}
+        updates, *accumulators = map_leaves(_amsgrad, grads, *state[1:], **numbers)
+        return updates, AmsgradState(t, *accumulators)
+
+    return optax.GradientTransformation(init, update)
+
+
+@optimizer
+def amsgrad(
+    learning_rate: NonNegative,
+    b1: Decay = 0.9,
+    b2: Decay = 0.999,
+    eps: NonNegative = 1e-8,
+    *,
+    bias_correction: bool = False,
+    max_after_correction: bool = False,
+    accumulator_dtype: Any = None,
+):
+    """Adam whose steps are divided by the largest second moment so far, so its rates never grow again.
+
+    m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², v⁺ ← max(v⁺, v), θ ← θ − α m / (√v⁺ + ε)
+
+    Args:
+        learning_rate: α ≥ 0: a number, a scalar array or a schedule, like every number here.
+        b1: β₁ in [0, 1), how long gradients are remembered.
+        b2: β₂ in [0, 1), how long their squares are.
+        eps: ε ≥ 0, added to the root (the paper has none).
+        bias_correction: Adam's m̂ and v̂, as in optax, PyTorch and Keras; the paper has none.
+        max_after_correction: v⁺ is the largest v̂ (optax), not the largest v (the paper, PyTorch, Keras).
+        accumulator_dtype: the accumulators' dtype; by default each leaf's own.
+
+    Returns:
+        A gradient transformation.
+
+    Raises:
+        ValueError: a number outside its interval, or ``max_after_correction`` without the correction.
+
+    >>> tx = amsgrad(0.1, bias_correction=True)
+    >>> tx.update(jnp.array([2.0, -0.5]), tx.init(jnp.zeros(2)))[0]
+    Array([-0.1,  0.1], dtype=float32)
+
+    References:
+        Reddi, Kale & Kumar, On the convergence of Adam and beyond, 2018, algorithm 2. Kin of lecture 002's [E4].
+    """
+    direction = scale_by_amsgrad(
+        b1, b2, eps, bias_correction=bias_correction, max_after_correction=max_after_correction,
+        accumulator_dtype=accumulator_dtype,
+    )  # fmt: skip
+    return chain(direction, scale_by_learning_rate(learning_rate))
+
+
+@optimizer
+def adamw(
+    learning_rate: NonNegative,
+    b1: Decay = 0.9,
+    b2: Decay = 0.999,
+    eps: NonNegative = 1e-8,
+    weight_decay: NonNegative = 1e-2,
+    *,
+    decay_by_rate: bool = True,
+    eps_inside_sqrt: bool = False,
+    accumulator_dtype: Any = None,
+):
+    """Adam with decoupled weight decay: the decay is not divided by the gradient's size.
+
+    θ ← θ − α (m̂ / (√v̂ + ε) + λθ)
+
+    Args:
+        learning_rate: α ≥ 0: a number, a scalar array or a schedule, like every number here.
+        b1: β₁ in [0, 1), how long gradients are remembered.
+        b2: β₂ in [0, 1), how long their squares are.
+        eps: ε ≥ 0, added to the root.
+        weight_decay: λ ≥ 0.
+        decay_by_rate: α scales the decay too, as in every framework; without, θ ← θ − α m̂/(√v̂ + ε) − λθ: the paper's,
+            where λ carries the schedule but not α.
+        eps_inside_sqrt: √(v̂ + ε) in the place of √v̂ + ε.
+        accumulator_dtype: m's and v's dtype; by default each leaf's own.
+
+    Returns:
+        A gradient transformation; its ``update`` needs the parameters.
+
+    Raises:
+        ValueError: a number outside its interval; from ``update``: no parameters.
+
+    >>> tx = adamw(0.1, weight_decay=0.5)
+    >>> theta = jnp.array([1.0, 2.0])
+    >>> tx.update(jnp.array([2.0, -0.5]), tx.init(theta), theta)[0]  # −0.1 (±1 + 0.5 θ)
+    Array([-0.15,  0.  ], dtype=float32)
+
+    References:
+        Loshchilov & Hutter, Decoupled weight decay regularization, 2019, algorithm 2. Kin of lecture 002's [E4].
+    """
+    adam_ = scale_by_adam(b1, b2, eps, eps_inside_sqrt=eps_inside_sqrt, accumulator_dtype=accumulator_dtype)
+    rate = scale_by_learning_rate(learning_rate)
+    if decay_by_rate:
+        return chain(adam_, optax.add_decayed_weights(weight_decay), rate)
+    return chain(adam_, rate, optax.add_decayed_weights(-weight_decay))

@@ -12,9 +12,13 @@ from typing import Any
 
 import optax
 
-from jaxopt_course.optimizers.adam import adam
+from jaxopt_course.optimizers.adagrad import adagrad
+from jaxopt_course.optimizers.adam import adam, adamw, amsgrad
+from jaxopt_course.optimizers.adamax import adamax
 from jaxopt_course.optimizers.descent import sgd
 from jaxopt_course.optimizers.momentum import momentum, nesterov
+from jaxopt_course.optimizers.nadam import nadam
+from jaxopt_course.optimizers.rmsprop import adadelta, rmsprop
 
 __all__ = ["CATALOG", "Entry"]
 
@@ -105,6 +109,119 @@ CATALOG: Mapping[str, Entry] = MappingProxyType({
             {"learning_rate": 0.03, "bias_correction": False, "b2": 0.9},
             {"learning_rate": 0.03, "eps_inside_sqrt": True},
         ),
+        learning_rates=_SMALL,
+    ),
+    "adagrad": Entry(
+        adagrad,
+        lecture="E1",
+        settings={"learning_rate": 0.3, "eps": 1e-8},
+        changes={
+            "learning_rate": ({"learning_rate": 0.1}, 0.2),
+            "eps": ({"learning_rate": 0.1}, 0.1),
+            "initial_accumulator": ({"learning_rate": 0.1}, 0.1),
+            "eps_inside_sqrt": ({"learning_rate": 0.1, "eps": 0.1}, True),
+            "accumulator_dtype": ({"learning_rate": 0.1}, "bfloat16"),
+        },
+        variants=({"learning_rate": 0.3, "eps": 1e-7, "initial_accumulator": 0.1, "eps_inside_sqrt": True},),
+        learning_rates=_LARGE,
+    ),
+    "rmsprop": Entry(
+        rmsprop,
+        lecture="E2",
+        settings={"learning_rate": 0.01, "decay": 0.8, "eps": 1e-6},
+        changes={
+            "learning_rate": ({"learning_rate": 0.1}, 0.2),
+            "decay": ({"learning_rate": 0.1}, 0.5),
+            "eps": ({"learning_rate": 0.1}, 0.1),
+            "momentum": ({"learning_rate": 0.1}, 0.5),
+            "initial_accumulator": ({"learning_rate": 0.1}, 1.0),
+            "centred": ({"learning_rate": 0.1, "eps": 0.1}, True),
+            "rate_inside": ({"learning_rate": lambda step: 0.1 / (1 + step), "momentum": 0.5}, False),
+            "nesterov": ({"learning_rate": 0.1, "momentum": 0.5}, True),
+            "eps_inside_sqrt": ({"learning_rate": 0.1, "eps": 0.1}, True),
+            "accumulator_dtype": ({"learning_rate": 0.1}, "bfloat16"),
+        },
+        variants=(
+            {"learning_rate": 0.01, "eps": 1e-4, "centred": True, "eps_inside_sqrt": True},
+            {"learning_rate": 0.003, "momentum": 0.8, "rate_inside": False, "initial_accumulator": 1.0},
+            {"learning_rate": 0.003, "momentum": 0.8, "nesterov": True},
+        ),
+        learning_rates=_SMALL,
+    ),
+    "adadelta": Entry(
+        adadelta,
+        lecture="E3",
+        settings={"decay": 0.8, "eps": 1e-3},
+        changes={
+            "learning_rate": ({}, 0.5),
+            "decay": ({}, 0.5),
+            "eps": ({}, 1e-2),
+            "accumulator_dtype": ({}, "bfloat16"),
+        },
+        variants=({"learning_rate": 0.7, "eps": 1e-3},),
+        learning_rates=(0.3, 1.0, 3.0, 10.0, 30.0),
+    ),
+    "adamax": Entry(
+        adamax,
+        lecture="E5",
+        settings={"learning_rate": 0.03, "b1": 0.8, "b2": 0.95},
+        changes={
+            "learning_rate": ({"learning_rate": 0.1}, 0.2),
+            "b1": ({"learning_rate": 0.1}, 0.5),
+            "b2": ({"learning_rate": 0.1}, 0.5),
+            "eps": ({"learning_rate": 0.1}, 0.1),
+            "eps_place": ({"learning_rate": 0.1, "eps": 0.1, "b2": 0.5}, "maximum"),
+            "accumulator_dtype": ({"learning_rate": 0.1}, "bfloat16"),
+        },
+        variants=({"learning_rate": 0.03, "eps_place": "maximum"},),
+        learning_rates=_SMALL,
+    ),
+    "nadam": Entry(
+        nadam,
+        lecture="E5",
+        settings={"learning_rate": 0.03, "b1": 0.8, "b2": 0.95},
+        changes={
+            "learning_rate": ({"learning_rate": 0.1}, 0.2),
+            "b1": ({"learning_rate": 0.1}, 0.5),
+            "b2": ({"learning_rate": 0.1}, 0.9),
+            "eps": ({"learning_rate": 0.1}, 0.1),
+            "momentum_decay": ({"learning_rate": 0.1}, 0.004),
+            "accumulator_dtype": ({"learning_rate": 0.1}, "bfloat16"),
+        },
+        variants=({"learning_rate": 0.03, "b2": 0.95, "momentum_decay": 0.004},),
+        learning_rates=_SMALL,
+    ),
+    "amsgrad": Entry(
+        amsgrad,
+        lecture="E4",
+        settings={"learning_rate": 0.03, "b1": 0.8, "b2": 0.95},
+        changes={
+            "learning_rate": ({"learning_rate": 0.1}, 0.2),
+            "b1": ({"learning_rate": 0.1}, 0.5),
+            "b2": ({"learning_rate": 0.1}, 0.9),
+            "eps": ({"learning_rate": 0.1}, 0.1),
+            "bias_correction": ({"learning_rate": 0.1}, True),
+            "max_after_correction": ({"learning_rate": 0.1, "bias_correction": True, "b2": 0.5}, True),
+            "accumulator_dtype": ({"learning_rate": 0.1}, "bfloat16"),
+        },
+        variants=({"learning_rate": 0.03, "b2": 0.95, "bias_correction": True, "max_after_correction": True},),
+        learning_rates=_SMALL,
+    ),
+    "adamw": Entry(
+        adamw,
+        lecture="E4",
+        settings={"learning_rate": 0.03, "b1": 0.8, "b2": 0.95, "weight_decay": 0.1},
+        changes={
+            "learning_rate": ({"learning_rate": 0.1}, 0.2),
+            "b1": ({"learning_rate": 0.1}, 0.5),
+            "b2": ({"learning_rate": 0.1}, 0.9),
+            "eps": ({"learning_rate": 0.1}, 0.1),
+            "weight_decay": ({"learning_rate": 0.1}, 0.5),
+            "decay_by_rate": ({"learning_rate": 0.1}, False),
+            "eps_inside_sqrt": ({"learning_rate": 0.1, "eps": 0.1}, True),
+            "accumulator_dtype": ({"learning_rate": 0.1}, "bfloat16"),
+        },
+        variants=({"learning_rate": 0.03, "b2": 0.95, "weight_decay": 0.001, "decay_by_rate": False},),
         learning_rates=_SMALL,
     ),
 })  # fmt: skip

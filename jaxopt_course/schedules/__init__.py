@@ -5,8 +5,23 @@ rule share compiled code, whatever their numbers, and those can be set mid-run, 
 a valid optax schedule too. The first update uses the value at step 0; lecture 000 writes the value of step t + 1.
 """
 
-from jaxopt_course.schedules.decay import constant, exponential, linear, step
-from jaxopt_course.schedules.joins import warmup
+from jaxopt_course.schedules.cyclic import cosine, restarts, triangular, warm_restarts
+from jaxopt_course.schedules.decay import constant, exponential, linear, recursive, step, time_based
+from jaxopt_course.schedules.joins import join, warmup
 from jaxopt_course.types import Schedule
 
-__all__ = ["Schedule", "constant", "exponential", "linear", "step", "warmup"]
+__all__ = [
+    "Schedule",
+    "constant",
+    "cosine",
+    "exponential",
+    "join",
+    "linear",
+    "recursive",
+    "restarts",
+    "step",
+    "time_based",
+    "triangular",
+    "warm_restarts",
+    "warmup",
+]

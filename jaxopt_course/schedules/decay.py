@@ -1,6 +1,8 @@
-"""Rates that fall [C1, C3, C4].
+"""Rates that fall [C1–C4].
 
 linear       α_t = (1 − t/ρ) α₀ + (t/ρ) α_ρ, constant after ρ
+recursive    α_{t+1} = α_t / (1 + ρt)
+time_based   α_t = α₀ / (1 + kt)
 exponential  α_t = α₀ e^{−ρt}
 step         α_t = α₀ e^{−k ⌊t/T⌋}
 """
@@ -10,11 +12,12 @@ from __future__ import annotations
 from typing import Annotated, TypeAlias
 
 import jax.numpy as jnp
+from jax.scipy.special import gammaln
 
 from jaxopt_course.checks import Interval
 from jaxopt_course.types import Scalar, Schedule, parametric
 
-__all__ = ["constant", "exponential", "linear", "step"]
+__all__ = ["constant", "exponential", "linear", "recursive", "step", "time_based"]
 
 Number: TypeAlias = Annotated[Scalar, Interval()]
 Rate: TypeAlias = Annotated[Scalar, Interval(0)]
@@ -48,11 +51,67 @@ def linear(step, init_value: Number, end_value: Number, transition_steps: Period
     Raises:
         ValueError: a number that is not finite, or ρ ≤ 0.
 
-    >>> [float(linear(1.0, 0.2, 4)(t)) for t in (0, 2, 4, 9)]
+    >>> [round(float(linear(1.0, 0.2, 4)(t)), 3) for t in (0, 2, 4, 9)]
     [1.0, 0.6, 0.2, 0.2]
     """
     fraction = jnp.clip(step / transition_steps, 0, 1)
     return (1 - fraction) * init_value + fraction * end_value
+
+
+@parametric(Schedule)
+def recursive(step, init_value: Number, decay_rate: Rate):
+    """Each value is the one before, divided by a little more each time [C2].
+
+    α_{t+1} = α_t / (1 + ρt), that is α_t = α₀ / Π_{i<t} (1 + ρi)
+
+    Args:
+        init_value: α₀.
+        decay_rate: ρ ≥ 0.
+
+    Raises:
+        ValueError: a number that is not finite, or ρ < 0.
+
+    >>> [round(float(recursive(1.0, 0.5)(t)), 4) for t in range(4)]  # 1, 1/1, 1/1.5, 1/(1.5 · 2)
+    [1.0, 1.0, 0.6667, 0.3333]
+
+    References:
+        Lecture 000 [C2]. It falls faster than any exponential; :func:`time_based` is another schedule.
+    """
+    return init_value * jnp.exp(-_log_product(step, decay_rate))
+
+
+def _log_product(t, rate):
+    """ln Π_{i<t} (1 + ρi): by gamma functions, or, where 1/ρ would swamp them, by Euler and Maclaurin's sum formula."""
+    large = rate > 0.05
+    safe = jnp.where(large, rate, 1.0)
+    by_gamma = (t - 1) * jnp.log(safe) + gammaln(t + 1 / safe) - gammaln(1 + 1 / safe)
+    small = jnp.where(large | (rate == 0), 0.01, rate)
+    x = 1 + small * t
+    by_sum = (x * jnp.log(x) - (x - 1)) / small - jnp.log(x) / 2 + small * (1 / x - 1) / 12 - small**3 * (x**-3 - 1) / 360
+    by_sum = by_sum + small**5 * (x**-5 - 1) / 1260
+    return jnp.where((t < 2) | (rate == 0), 0.0, jnp.where(large, by_gamma, by_sum))
+
+
+@parametric(Schedule)
+def time_based(step, init_value: Number, decay_rate: Rate):
+    """Time-based decay [C2].
+
+    α_t = α₀ / (1 + kt)
+
+    Args:
+        init_value: α₀.
+        decay_rate: k ≥ 0, per step.
+
+    Raises:
+        ValueError: a number that is not finite, or k < 0.
+
+    >>> [float(time_based(1.0, 0.5)(t)) for t in (0, 2, 6)]
+    [1.0, 0.5, 0.25]
+
+    References:
+        Lecture 002 [C2].
+    """
+    return init_value / (1 + decay_rate * step)
 
 
 @parametric(Schedule)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from jaxopt_course.schedules.cyclic import value
 from jaxopt_course.schedules.decay import Number, Period
 from jaxopt_course.types import Schedule, parametric
 
-__all__ = ["warmup"]
+__all__ = ["join", "warmup"]
 
 
 @parametric(Schedule)
@@ -30,6 +31,27 @@ def warmup(step, schedule: Schedule | Number, warmup_steps: Period, init_value: 
     >>> [round(float(rate(t)), 4) for t in (0, 2, 4, 6)]
     [0.0, 0.05, 0.1, 0.0368]
     """
-    after = lambda t: schedule(t) if isinstance(schedule, Schedule) else jnp.asarray(schedule)
-    rising = init_value + step / warmup_steps * (after(jnp.zeros_like(step)) - init_value)
-    return jnp.where(step < warmup_steps, rising, after(jnp.maximum(step - warmup_steps, 0)))
+    rising = init_value + step / warmup_steps * (value(schedule, jnp.zeros_like(step)) - init_value)
+    return jnp.where(step < warmup_steps, rising, value(schedule, jnp.maximum(step - warmup_steps, 0)))
+
+
+@parametric(Schedule)
+def join(step, first: Schedule | Number, boundary: Period, second: Schedule | Number):
+    """One schedule, then another from its own step 0; join again for more.
+
+    α_t = s₁(t) for t < b, then s₂(t − b)
+
+    Args:
+        first: s₁, or a number (constant).
+        boundary: b > 0, in steps.
+        second: s₂, or a number.
+
+    Raises:
+        ValueError: a number that is not finite, or b ≤ 0.
+
+    >>> from jaxopt_course.schedules import linear
+    >>> rate = join(join(0.5, 2, linear(1.0, 0.0, 4)), 4, 0.1)
+    >>> [round(float(rate(t)), 2) for t in range(6)]
+    [0.5, 0.5, 1.0, 0.75, 0.1, 0.1]
+    """
+    return jnp.where(step < boundary, value(first, step), value(second, jnp.maximum(step - boundary, 0)))

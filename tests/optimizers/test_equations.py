@@ -95,6 +95,84 @@ def numpy_adam(b1, b2, eps, corrected, inside):
         yield theta
 
 
+def numpy_adagrad(eps, start, inside):
+    theta, v = THETA.copy(), np.full(3, start)
+    for t, noise in enumerate(noises()):
+        g = gradient(theta, noise)
+        v = v + g * g
+        theta = theta - rate(t) * g / (np.sqrt(v + eps) if inside else np.sqrt(v) + eps)
+        yield theta
+
+
+def numpy_rmsprop(rho, eps, start, inside, centred, step):
+    theta, v, mean, m = THETA.copy(), np.full(3, start), np.zeros(3), np.zeros(3)
+    for t, noise in enumerate(noises()):
+        g = gradient(theta, noise)
+        v, mean = rho * v + (1 - rho) * g * g, rho * mean + (1 - rho) * g
+        size = v - mean * mean if centred else v
+        update, m = step(g / (np.sqrt(size + eps) if inside else np.sqrt(size) + eps), m, rate(t))
+        theta = theta - update
+        yield theta
+
+
+def plain(u, m, alpha):
+    return alpha * u, m
+
+
+def numpy_adadelta(alpha, rho, eps):
+    theta, v, d = THETA.copy(), np.zeros(3), np.zeros(3)
+    for t, noise in enumerate(noises()):
+        g = gradient(theta, noise)
+        v = rho * v + (1 - rho) * g * g
+        delta = np.sqrt(d + eps) / np.sqrt(v + eps) * g
+        d = rho * d + (1 - rho) * delta * delta
+        theta = theta - alpha(t) * delta
+        yield theta
+
+
+def numpy_adamax(b1, b2, eps, place):
+    theta, m, u = THETA.copy(), np.zeros(3), np.zeros(3)
+    for t, noise in enumerate(noises()):
+        g = gradient(theta, noise)
+        m = b1 * m + (1 - b1) * g
+        u = np.maximum(b2 * u, np.abs(g) + (eps if place == "maximum" else 0))
+        theta = theta - rate(t) / (1 - b1 ** (t + 1)) * m / (u + (eps if place == "denominator" else 0))
+        yield theta
+
+
+def numpy_nadam(b1, b2, eps, psi):
+    mu = lambda t: b1 if psi is None else b1 * (1 - 0.5 * 0.96 ** (t * psi))
+    theta, m, v = THETA.copy(), np.zeros(3), np.zeros(3)
+    for t, noise in enumerate(noises(), start=1):
+        g = gradient(theta, noise)
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
+        now = np.prod([mu(i) for i in range(1, t + 1)])
+        m_bar = mu(t + 1) * m / (1 - now * mu(t + 1)) + (1 - mu(t)) * g / (1 - now)
+        theta = theta - rate(t - 1) * m_bar / (np.sqrt(v / (1 - b2**t)) + eps)
+        yield theta
+
+
+def numpy_amsgrad(b1, b2, eps, corrected, after):
+    theta, m, v, largest = THETA.copy(), np.zeros(3), np.zeros(3), np.zeros(3)
+    for t, noise in enumerate(noises(), start=1):
+        g = gradient(theta, noise)
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
+        c1, c2 = (1 - b1**t, 1 - b2**t) if corrected else (1, 1)
+        largest = np.maximum(largest, v / c2 if after else v)
+        theta = theta - rate(t - 1) * (m / c1) / (np.sqrt(largest if after else largest / c2) + eps)
+        yield theta
+
+
+def numpy_adamw(b1, b2, eps, decay, by_rate):
+    theta, m, v = THETA.copy(), np.zeros(3), np.zeros(3)
+    for t, noise in enumerate(noises(), start=1):
+        g = gradient(theta, noise)
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
+        direction = (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + eps)
+        theta = theta - rate(t - 1) * direction - (rate(t - 1) if by_rate else 1.0) * decay * theta
+        yield theta
+
+
 def schedule(step):
     return 0.05 / (1 + 0.1 * step)
 
@@ -123,6 +201,63 @@ CASES = {
         lambda: jc.adam(schedule, 0.8, 0.95, 1e-3, eps_inside_sqrt=True),
         lambda: numpy_adam(0.8, 0.95, 1e-3, True, True),
     ),
+    "adagrad": (lambda: jc.adagrad(schedule, 1e-3), lambda: numpy_adagrad(1e-3, 0.0, False)),
+    "adagrad, eps inside, from 0.1": (
+        lambda: jc.adagrad(schedule, 1e-3, 0.1, eps_inside_sqrt=True),
+        lambda: numpy_adagrad(1e-3, 0.1, True),
+    ),
+    "rmsprop": (
+        lambda: jc.rmsprop(schedule, 0.85, 1e-3),
+        lambda: numpy_rmsprop(0.85, 1e-3, 0.0, False, False, plain),
+    ),
+    "rmsprop, eps inside, from 1": (
+        lambda: jc.rmsprop(schedule, 0.85, 1e-3, initial_accumulator=1.0, eps_inside_sqrt=True),
+        lambda: numpy_rmsprop(0.85, 1e-3, 1.0, True, False, plain),
+    ),
+    "rmsprop, centred": (
+        lambda: jc.rmsprop(schedule, 0.85, 1e-2, centred=True),
+        lambda: numpy_rmsprop(0.85, 1e-2, 0.0, False, True, plain),
+    ),
+    "rmsprop, momentum": (
+        lambda: jc.rmsprop(schedule, 0.85, 1e-3, 0.7),
+        lambda: numpy_rmsprop(0.85, 1e-3, 0.0, False, False, lambda u, m, a: (0.7 * m + a * u,) * 2),
+    ),
+    "rmsprop, momentum, rate outside": (
+        lambda: jc.rmsprop(schedule, 0.85, 1e-3, 0.7, rate_inside=False),
+        lambda: numpy_rmsprop(0.85, 1e-3, 0.0, False, False, lambda u, m, a: (a * (0.7 * m + u), 0.7 * m + u)),
+    ),
+    "rmsprop, nesterov": (
+        lambda: jc.rmsprop(schedule, 0.85, 1e-3, 0.7, nesterov=True),
+        lambda: numpy_rmsprop(
+            0.85, 1e-3, 0.0, False, False, lambda u, m, a: (a * u + 0.7 * (0.7 * m + a * u), 0.7 * m + a * u)
+        ),
+    ),
+    "adadelta": (lambda: jc.adadelta(decay=0.85, eps=1e-4), lambda: numpy_adadelta(lambda t: 1.0, 0.85, 1e-4)),
+    "adadelta with a rate": (lambda: jc.adadelta(schedule, 0.85, 1e-2), lambda: numpy_adadelta(rate, 0.85, 1e-2)),
+    "adamax": (lambda: jc.adamax(schedule, 0.8, 0.95, 1e-3), lambda: numpy_adamax(0.8, 0.95, 1e-3, "denominator")),
+    "adamax, eps in the maximum": (
+        lambda: jc.adamax(schedule, 0.8, 0.95, 1e-3, eps_place="maximum"),
+        lambda: numpy_adamax(0.8, 0.95, 1e-3, "maximum"),
+    ),
+    "nadam": (lambda: jc.nadam(schedule, 0.8, 0.95, 1e-3), lambda: numpy_nadam(0.8, 0.95, 1e-3, None)),
+    "nadam with Dozat's schedule": (
+        lambda: jc.nadam(schedule, 0.8, 0.95, 1e-3, 0.004),
+        lambda: numpy_nadam(0.8, 0.95, 1e-3, 0.004),
+    ),
+    "amsgrad": (lambda: jc.amsgrad(schedule, 0.8, 0.7, 1e-3), lambda: numpy_amsgrad(0.8, 0.7, 1e-3, False, False)),
+    "amsgrad, corrected": (
+        lambda: jc.amsgrad(schedule, 0.8, 0.7, 1e-3, bias_correction=True),
+        lambda: numpy_amsgrad(0.8, 0.7, 1e-3, True, False),
+    ),
+    "amsgrad, maximum after the correction": (
+        lambda: jc.amsgrad(schedule, 0.8, 0.7, 1e-3, bias_correction=True, max_after_correction=True),
+        lambda: numpy_amsgrad(0.8, 0.7, 1e-3, True, True),
+    ),
+    "adamw": (lambda: jc.adamw(schedule, 0.8, 0.95, 1e-3, 0.2), lambda: numpy_adamw(0.8, 0.95, 1e-3, 0.2, True)),
+    "adamw, decay apart": (
+        lambda: jc.adamw(schedule, 0.8, 0.95, 1e-3, 0.01, decay_by_rate=False),
+        lambda: numpy_adamw(0.8, 0.95, 1e-3, 0.01, False),
+    ),
     "a chain of adam's kernel": (
         lambda: jc.chain(jc.scale_by_adam(0.8, 0.95, 1e-3), jc.scale_by_learning_rate(schedule)),
         lambda: numpy_adam(0.8, 0.95, 1e-3, True, False),
@@ -136,24 +271,50 @@ def test_trajectory_equals_the_equation(case):
     np.testing.assert_allclose(path(make()), np.array(list(transcription())), rtol=1e-12, atol=1e-13)
 
 
-@pytest.mark.parametrize(
-    ("ours", "theirs"),
-    [
-        (lambda: jc.sgd(schedule), lambda: optax.sgd(schedule)),
-        (lambda: jc.momentum(schedule, 0.85, rate_inside=False), lambda: optax.sgd(schedule, momentum=0.85)),
-        (
-            lambda: jc.nesterov(schedule, 0.85, form="shifted", rate_inside=False),
-            lambda: optax.sgd(schedule, momentum=0.85, nesterov=True),
-        ),
-        (lambda: jc.adam(schedule, 0.8, 0.95, 1e-3), lambda: optax.adam(schedule, 0.8, 0.95, 1e-3)),
-        (
-            lambda: jc.adam(schedule, 0.8, 0.95, 1e-3, eps_inside_sqrt=True),
-            lambda: optax.adam(schedule, 0.8, 0.95, eps=0.0, eps_root=1e-3),
-        ),
-    ],
-    ids=["sgd", "momentum", "nesterov", "adam", "adam, eps inside"],
-)
-def test_trajectory_equals_optax(ours, theirs):
+OPTAX = {
+    "sgd": (lambda: jc.sgd(schedule), lambda: optax.sgd(schedule)),
+    "momentum": (lambda: jc.momentum(schedule, 0.85, rate_inside=False), lambda: optax.sgd(schedule, momentum=0.85)),
+    "nesterov": (
+        lambda: jc.nesterov(schedule, 0.85, form="shifted", rate_inside=False),
+        lambda: optax.sgd(schedule, momentum=0.85, nesterov=True),
+    ),
+    "adam": (lambda: jc.adam(schedule, 0.8, 0.95, 1e-3), lambda: optax.adam(schedule, 0.8, 0.95, 1e-3)),
+    "adam, eps inside": (
+        lambda: jc.adam(schedule, 0.8, 0.95, 1e-3, eps_inside_sqrt=True),
+        lambda: optax.adam(schedule, 0.8, 0.95, eps=0.0, eps_root=1e-3),
+    ),
+    "adagrad": (
+        lambda: jc.adagrad(schedule, 1e-3, 0.1, eps_inside_sqrt=True),
+        lambda: optax.adagrad(schedule, 0.1, 1e-3),
+    ),
+    "rmsprop": (
+        lambda: jc.rmsprop(schedule, 0.85, 1e-3, eps_inside_sqrt=True),
+        lambda: optax.rmsprop(schedule, 0.85, 1e-3),
+    ),
+    "rmsprop, everything": (
+        lambda: jc.rmsprop(schedule, 0.85, 1e-2, 0.7, 0.5, centred=True, nesterov=True, eps_inside_sqrt=True),
+        lambda: optax.rmsprop(schedule, 0.85, 1e-2, 0.5, centered=True, momentum=0.7, nesterov=True),
+    ),
+    "adadelta": (lambda: jc.adadelta(schedule, 0.85, 1e-2), lambda: optax.adadelta(schedule, 0.85, 1e-2)),
+    "adamax": (
+        lambda: jc.adamax(schedule, 0.8, 0.95, 1e-3, eps_place="maximum"),
+        lambda: optax.adamax(schedule, 0.8, 0.95, 1e-3),
+    ),
+    "nadam": (lambda: jc.nadam(schedule, 0.8, 0.95, 1e-3), lambda: optax.nadam(schedule, 0.8, 0.95, 1e-3)),
+    "amsgrad": (
+        lambda: jc.amsgrad(schedule, 0.8, 0.7, 1e-3, bias_correction=True, max_after_correction=True),
+        lambda: optax.amsgrad(schedule, 0.8, 0.7, 1e-3),
+    ),
+    "adamw": (
+        lambda: jc.adamw(schedule, 0.8, 0.95, 1e-3, 0.2),
+        lambda: optax.adamw(schedule, 0.8, 0.95, 1e-3, weight_decay=0.2),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", OPTAX)
+def test_trajectory_equals_optax(case):
+    ours, theirs = OPTAX[case]
     np.testing.assert_allclose(path(ours()), path(theirs()), rtol=1e-12, atol=1e-13)
 
 

@@ -10,7 +10,69 @@ from jaxopt_course import schedules
 
 STEPS = np.arange(0, 60)
 
+
+def recursion(alpha, rho):
+    """Lecture 000's, one division a step."""
+    values = [alpha]
+    for t in range(len(STEPS) - 1):
+        values.append(values[-1] / (1 + rho * t))
+    return np.array(values)
+
+
+def sgdr(low, high, period, multiplier):
+    """Loshchilov and Hutter's loop: T_cur runs to T_i, then T_i grows."""
+    now, length = 0, period
+    for _ in STEPS:
+        yield low + 0.5 * (high - low) * (1 + np.cos(np.pi * now / length))
+        now += 1
+        if now >= length:
+            now, length = now - length, length * multiplier
+
+
+def smith(low, high, stepsize, amplitude):
+    """Smith's own formula, whose step size is half a period."""
+    cycle = np.floor(1 + STEPS / (2 * stepsize))
+    x = np.abs(STEPS / stepsize - 2 * cycle + 1)
+    return low + amplitude(STEPS, cycle) * (high - low) * np.maximum(0, 1 - x)
+
+
 FORMULAS = {
+    "recursive": (schedules.recursive(0.7, 0.03), lambda t: recursion(0.7, 0.03)),
+    "recursive, tiny rate": (schedules.recursive(0.7, 1e-9), lambda t: recursion(0.7, 1e-9)),
+    "recursive, large rate": (schedules.recursive(0.7, 1.7), lambda t: recursion(0.7, 1.7)),
+    "recursive, no decay": (schedules.recursive(0.7, 0.0), lambda t: np.full(t.shape, 0.7)),
+    "time-based": (schedules.time_based(0.7, 0.03), lambda t: 0.7 / (1 + 0.03 * t)),
+    "triangular": (schedules.triangular(0.1, 0.7, 14), lambda t: smith(0.1, 0.7, 7, lambda t, c: 1.0)),
+    "triangular, fading": (
+        schedules.triangular(0.1, 0.7, 14, schedules.exponential(1.0, 0.02)),
+        lambda t: smith(0.1, 0.7, 7, lambda t, c: np.exp(-0.02 * t)),
+    ),
+    "triangular, halving": (
+        schedules.triangular(0.1, 0.7, 14, schedules.step(1.0, np.log(2.0), 14)),
+        lambda t: smith(0.1, 0.7, 7, lambda t, c: 0.5 ** (c - 1)),
+    ),
+    "cosine": (
+        schedules.cosine(0.1, 0.7, 13),
+        lambda t: 0.1 + 0.5 * 0.6 * (1 + np.cos(np.pi * (t % 13) / 13)),
+    ),
+    "warm restarts": (schedules.warm_restarts(0.1, 0.7, 3, 2), lambda t: np.array(list(sgdr(0.1, 0.7, 3, 2)))),
+    "warm restarts, slow growth": (
+        schedules.warm_restarts(0.1, 0.7, 10, 1.5),
+        lambda t: np.array(list(sgdr(0.1, 0.7, 10, 1.5))),
+    ),
+    "warm restarts, equal periods": (schedules.warm_restarts(0.1, 0.7, 7, 1), lambda t: np.array(list(sgdr(0.1, 0.7, 7, 1)))),
+    "restarts over a cosine": (
+        schedules.restarts(schedules.cosine(0.1, 0.7, 3), 3, 2),
+        lambda t: np.array(list(sgdr(0.1, 0.7, 3, 2))),
+    ),
+    "restarts, unstretched": (
+        schedules.restarts(schedules.linear(0.8, 0.0, 40), 5, 3, stretch=False),
+        lambda t: 0.8 * (1 - (t - np.select([t < 5, t < 20], [0, 5], 20)) / 40),
+    ),
+    "join": (
+        schedules.join(schedules.linear(0.9, 0.1, 20), 12, 0.3),
+        lambda t: np.where(t < 12, (1 - t / 20) * 0.9 + t / 20 * 0.1, 0.3),
+    ),
     "constant": (schedules.constant(0.3), lambda t: np.full(t.shape, 0.3)),
     "linear": (schedules.linear(0.9, 0.1, 37), lambda t: np.where(t < 37, (1 - t / 37) * 0.9 + t / 37 * 0.1, 0.1)),
     "exponential": (schedules.exponential(0.7, 0.03), lambda t: 0.7 * np.exp(-0.03 * t)),
@@ -31,7 +93,25 @@ FORMULAS = {
 def test_schedule_equals_its_formula(name):
     schedule, formula = FORMULAS[name]
     with jax.enable_x64(True):
-        np.testing.assert_allclose(jax.vmap(schedule)(jnp.asarray(STEPS)), formula(STEPS), rtol=1e-13)
+        values = jax.vmap(schedule)(jnp.asarray(STEPS))
+    np.testing.assert_allclose(values, formula(STEPS), rtol=1e-13, atol=1e-80)  # e^{−205} has lost 8 bits to the exponent
+
+
+@pytest.mark.parametrize("multiplier", [2, 3, 1.1])
+def test_restarts_are_at_the_very_step_in_single_precision(multiplier):
+    schedule = schedules.warm_restarts(0.0, 1.0, 10, multiplier)
+    begins = np.ceil(np.cumsum([0.0] + [10 * multiplier**i for i in range(8)]))
+    assert all(float(schedule(int(t))) > 0.97 for t in begins)
+    assert all(float(schedule(int(t) - 1)) < 0.1 for t in begins[1:])
+
+
+def test_every_schedule_differentiates_by_every_number_at_every_step():
+    for name, (schedule, _) in FORMULAS.items():
+        for t in (0, 1, 7, 30):
+            slopes = jax.grad(lambda s, t=t: s(t), allow_int=True)(schedule)
+            assert all(
+                np.isfinite(np.asarray(x, float)).all() for x in jax.tree.leaves(slopes) if x.dtype != jax.dtypes.float0
+            ), name
 
 
 def test_halving_every_ten_epochs_is_the_lectures_usual_choice():
@@ -69,6 +149,12 @@ def test_schedules_differentiate_by_their_numbers():
         (lambda: schedules.step(1.0, 0.5, -3), "transition_steps must be a number > 0; got -3"),
         (lambda: schedules.exponential(1.0, -0.1), "decay_rate must be a number >= 0; got -0.1"),
         (lambda: schedules.exponential(float("nan"), 0.1), "init_value must be .* got nan"),
+        (lambda: schedules.triangular(0.1, 0.5, 0), "period must be a number > 0; got 0"),
+        (lambda: schedules.cosine(0.1, 0.5, -4), "period must be a number > 0; got -4"),
+        (lambda: schedules.warm_restarts(0.1, 0.5, 4, 0.9), "multiplier must be a number >= 1; got 0.9"),
+        (lambda: schedules.restarts(0.1, 4, 0.5), "multiplier must be a number >= 1; got 0.5"),
+        (lambda: schedules.recursive(0.1, -0.5), "decay_rate must be a number >= 0; got -0.5"),
+        (lambda: schedules.join(0.1, 0, 0.2), "boundary must be a number > 0; got 0"),
         (lambda: schedules.warmup(0.1, 0), "warmup_steps must be a number > 0; got 0"),
     ],
 )

@@ -1,0 +1,140 @@
+"""Rates that rise again [C5, C6, C7].
+
+triangular   α_min + a(t) (α_max − α_min) (1 − |2p − 1|), p = (t mod T)/T: up for half a period, then down
+cosine       α_min + a(t) ½ (α_max − α_min) (1 + cos πp); the slide omits the division by T
+restarts     any schedule, from its start again after T₀, T₀r, T₀r², … steps
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+import jax
+import jax.numpy as jnp
+
+from jaxopt_course.checks import Interval
+from jaxopt_course.schedules.decay import Number, Period
+from jaxopt_course.types import Scalar, Schedule, parametric
+
+__all__ = ["cosine", "restarts", "triangular", "warm_restarts"]
+
+Growth: TypeAlias = Annotated[Scalar, Interval(1)]
+
+
+def value(schedule: Schedule | Scalar, step: jax.Array) -> jax.Array:
+    """A schedule's value, or the number itself."""
+    return schedule(step) if isinstance(schedule, Schedule) else jnp.asarray(schedule)
+
+
+@parametric(Schedule)
+def triangular(step, min_value: Number, max_value: Number, period: Period, amplitude: Schedule | Number = 1.0):
+    """Up in a straight line for half a period, down for the other half, again and again [C5].
+
+    α_t = α_min + a(t) (α_max − α_min) (1 − \\|2p − 1\\|), p = (t mod T)/T
+
+    Args:
+        min_value: α_min, at the beginning and the end of a cycle.
+        max_value: α_max, in its middle.
+        period: T > 0, in steps.
+        amplitude: a, a number or a schedule: ``exponential(1, ρ)`` lets the cycles fade, ``step(1, ln 2, T)`` halves each.
+
+    Raises:
+        ValueError: a number that is not finite, or T ≤ 0.
+
+    >>> [round(float(triangular(0.1, 0.5, 4)(t)), 3) for t in range(6)]
+    [0.1, 0.3, 0.5, 0.3, 0.1, 0.3]
+
+    References:
+        Smith, Cyclical learning rates for training neural networks, 2015. Lecture 002 [C5].
+    """
+    position = jnp.mod(step, period) / period
+    return min_value + value(amplitude, step) * (max_value - min_value) * (1 - jnp.abs(2 * position - 1))
+
+
+@parametric(Schedule)
+def cosine(step, min_value: Number, max_value: Number, period: Period, amplitude: Schedule | Number = 1.0):
+    """Down along half a cosine, then at the top again [C6].
+
+    α_t = α_min + a(t) ½ (α_max − α_min) (1 + cos(π (t mod T)/T))
+
+    Args:
+        min_value: α_min, approached at the end of a cycle.
+        max_value: α_max, at its beginning.
+        period: T > 0, in steps.
+        amplitude: a, a number or a schedule, as for :func:`triangular`.
+
+    Raises:
+        ValueError: a number that is not finite, or T ≤ 0.
+
+    >>> [round(float(cosine(0.0, 1.0, 4)(t)), 3) for t in range(6)]
+    [1.0, 0.854, 0.5, 0.146, 1.0, 0.854]
+
+    References:
+        Loshchilov & Hutter, SGDR: stochastic gradient descent with warm restarts, 2017. Lecture 002 [C6].
+    """
+    position = jnp.mod(step, period) / period
+    return min_value + value(amplitude, step) * 0.5 * (max_value - min_value) * (1 + jnp.cos(jnp.pi * position))
+
+
+@parametric(Schedule)
+def restarts(step, schedule: Schedule | Number, period: Period, multiplier: Growth = 1.0, *, stretch: bool = True):
+    """A schedule from its start again, after periods that grow [C7].
+
+    α_t = s(p T₀), p the position in the present period, of T₀rⁱ steps
+
+    Args:
+        schedule: s, over its first T₀ steps.
+        period: T₀ > 0, the first period, in steps.
+        multiplier: r ≥ 1; growing periods restart often early, when one is likely to be stuck.
+        stretch: later periods run the whole of s's first T₀ steps, slower; otherwise they run further along s.
+
+    Raises:
+        ValueError: a number that is not finite, T₀ ≤ 0, or r < 1.
+
+    >>> from jaxopt_course.schedules import linear
+    >>> [float(restarts(linear(1.0, 0.0, 2), 2, 2)(t)) for t in range(8)]
+    [1.0, 0.5, 1.0, 0.75, 0.5, 0.25, 1.0, 0.875]
+
+    References:
+        Loshchilov & Hutter, SGDR: stochastic gradient descent with warm restarts, 2017. Lecture 002 [C7].
+    """
+    begin, length = _period(step, period, multiplier)
+    within = step - begin
+    return value(schedule, within * period / length if stretch else within)
+
+
+@parametric(Schedule)
+def warm_restarts(step, min_value: Number, max_value: Number, period: Period, multiplier: Growth = 2.0):
+    """The cosine with warm restarts after growing periods [C7].
+
+    α_t = α_min + ½ (α_max − α_min) (1 + cos πp), p the position in the present period, of T₀rⁱ steps
+
+    Args:
+        min_value: α_min, approached at the end of a period.
+        max_value: α_max, at its beginning.
+        period: T₀ > 0, the first period, in steps.
+        multiplier: r ≥ 1.
+
+    Raises:
+        ValueError: a number that is not finite, T₀ ≤ 0, or r < 1.
+
+    >>> [round(float(warm_restarts(0.0, 1.0, 2)(t)), 3) for t in range(7)]
+    [1.0, 0.5, 1.0, 0.854, 0.5, 0.146, 1.0]
+
+    References:
+        Loshchilov & Hutter, SGDR: stochastic gradient descent with warm restarts, 2017. Lecture 002 [C7].
+    """
+    begin, length = _period(step, period, multiplier)
+    return min_value + 0.5 * (max_value - min_value) * (1 + jnp.cos(jnp.pi * (step - begin) / length))
+
+
+def _period(step, first, multiplier):
+    """Where the present period begins, and its length: T₀(rⁱ − 1)/(r − 1) and T₀rⁱ, with the whole number i that fits."""
+    r = jnp.asarray(multiplier, step.dtype)
+    grows = r > 1
+    safe = jnp.where(grows, r, 2.0)  # no division by zero in the branch that is not taken, nor in its derivative
+    begin = lambda i: jnp.where(grows, first * (safe**i - 1) / (safe - 1), first * i)
+    guess = jnp.where(grows, jnp.log1p(step * (safe - 1) / first) / jnp.log(safe), step / first)
+    i = jax.lax.stop_gradient(jnp.round(guess))
+    i = jnp.where(begin(i) > step, i - 1, i)  # the logarithm rounds; the beginnings decide
+    return begin(i), first * jnp.where(grows, safe**i, 1.0)
