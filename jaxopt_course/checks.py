@@ -11,8 +11,8 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
+from jax.core import Tracer
 
 __all__ = ["Arguments", "Interval", "bind", "check_number", "check_positive_integer", "closest", "intervals"]
 
@@ -65,7 +65,7 @@ def check_number(where: str, name: str, value: Any, interval: Interval | None = 
     Raises:
         TypeError: the value is not numeric. ValueError: it is not a scalar, not finite, or outside the interval.
     """
-    if isinstance(value, jax.core.Tracer):
+    if isinstance(value, Tracer):
         return
     accepted = str(interval or Interval())
     if isinstance(value, (str, bytes, bool, np.bool_)) or value is None:

@@ -29,7 +29,7 @@ _CURVATURE = {"w": jnp.array([[1.0, 4.0], [0.3, 2.0]]), "b": jnp.array([0.5, 1.5
 _START = {"w": jnp.array([[1.5, -2.0], [0.7, -0.4]]), "b": jnp.array([0.9, -1.1])}
 
 
-def _quadratic(params: Any) -> jax.Array:
+def _quadratic(params: Any) -> Any:
     return 0.5 * sum(jnp.sum(h * p**2) for h, p in zip(jax.tree.leaves(_CURVATURE), jax.tree.leaves(params), strict=True))
 
 

@@ -21,8 +21,8 @@ from jaxopt_course import checks
 from jaxopt_course.checks import Interval
 
 __all__ = [
-    "Batch", "Decay", "Fraction", "Grads", "Key", "ModelState", "NonNegative", "OptState", "Parametric", "Params",
-    "Positive", "Regularizer", "Scalar", "ScalarOrSchedule", "Schedule", "Updates", "parametric", "real_dtype",
+    "Batch", "Decay", "Fraction", "Grads", "Key", "ModelState", "NonNegative", "Number", "OptState", "Parametric",
+    "Params", "Positive", "Regularizer", "Scalar", "Schedule", "Updates", "parametric", "real_dtype",
 ]  # fmt: skip
 
 P = ParamSpec("P")
@@ -115,7 +115,7 @@ def parametric(kind: type[R]) -> Callable[[Callable[Concatenate[Any, P], Any]], 
                     numbers[key] = value if isinstance(value, Schedule) else Schedule(value)
                 else:
                     checks.check_number(name, key, value, accepted.get(key), scalar=True)
-            return kind(rule, numbers, tuple(static.items()))
+            return kind(rule, numbers, tuple(static.items()))  # pyright: ignore[reportReturnType]  # narrowed by `is` above
 
         factory.__signature__ = signature  # type: ignore[attr-defined]  # what help() and inspect show
         return factory
@@ -123,11 +123,12 @@ def parametric(kind: type[R]) -> Callable[[Callable[Concatenate[Any, P], Any]], 
     return decorate
 
 
-ScalarOrSchedule: TypeAlias = Scalar | Schedule | Callable[[Any], Any]
-NonNegative: TypeAlias = Annotated[ScalarOrSchedule, Interval(0)]
-Positive: TypeAlias = Annotated[ScalarOrSchedule, Interval(0, open_low=True)]
-Fraction: TypeAlias = Annotated[ScalarOrSchedule, Interval(0, 1)]
-Decay: TypeAlias = Annotated[ScalarOrSchedule, Interval(0, 1, open_high=True)]
+# Hyperparameters: a number, a scalar array or a schedule where a factory is called, always an array inside the factory.
+Number: TypeAlias = Annotated[Any, Interval()]
+NonNegative: TypeAlias = Annotated[Any, Interval(0)]
+Positive: TypeAlias = Annotated[Any, Interval(0, open_low=True)]
+Fraction: TypeAlias = Annotated[Any, Interval(0, 1)]
+Decay: TypeAlias = Annotated[Any, Interval(0, 1, open_high=True)]
 
 
 def real_dtype(tree: Any) -> Any:

@@ -136,7 +136,7 @@ BAD = {
     "unknown optimizer in a race": (["race", "--optimizers", "sgdd"], "error: race: unknown optimizer 'sgdd'; did you"),
     "unknown problem": (["fit", "--problem", "digts"], "error: unknown problem 'digts'; did you mean 'digits'?"),
     "unknown metric": (["race", "--metric", "acuracy"], "error: race: unknown metric 'acuracy'; did you mean 'accuracy'?"),
-    "no such folder": (["race", "--report", "/proc/x/race.html"], "error: cannot write '/proc/x/race.html': there is no folder"),
+    "no such folder": (["race", "--report", "/proc/x/race.html"], "error: cannot write '/proc/x/race.html': there is no"),
     "a folder": (["race", "--picture", "/"], "error: cannot write '/': it is a folder"),
     "under a file": (["fit", "--picture", f"{__file__}/x.png"], "is not a folder"),
     "history": (["fit", "--history", "/proc/x/steps.csv"], "error: cannot write '/proc/x/steps.csv'"),

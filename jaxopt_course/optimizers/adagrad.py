@@ -67,8 +67,8 @@ def scale_by_adagrad(
         zeros = zeros_like(params, accumulator_dtype, real=True)
         return AdagradState(jax.tree.map(lambda v: v + initial_accumulator.astype(v.dtype), zeros))
 
-    def update(grads, state, params=None):
-        updates, v = map_leaves(_adagrad, grads, state.v, eps=eps, eps_inside_sqrt=eps_inside_sqrt)
+    def update(updates, state, params=None):
+        updates, v = map_leaves(_adagrad, updates, state.v, eps=eps, eps_inside_sqrt=eps_inside_sqrt)
         return updates, AdagradState(v)
 
     return optax.GradientTransformation(init, update)

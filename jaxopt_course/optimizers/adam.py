@@ -31,7 +31,7 @@ __all__ = ["AdamState", "AmsgradState", "adam", "adamw", "amsgrad", "scale_by_ad
 class AdamState(NamedTuple):
     """t, the updates done; m and v, the moving averages of the gradient and of its square."""
 
-    count: Int[Array, ""]
+    step: Int[Array, ""]
     m: Updates
     v: Updates
 
@@ -39,7 +39,7 @@ class AdamState(NamedTuple):
 class AmsgradState(NamedTuple):
     """As Adam's, and v⁺, the largest v so far."""
 
-    count: Int[Array, ""]
+    step: Int[Array, ""]
     m: Updates
     v: Updates
     v_max: Updates
@@ -109,11 +109,11 @@ def scale_by_adam(
         m = zeros_like(params, accumulator_dtype)
         return AdamState(jnp.zeros((), jnp.int32), m, zeros_like(params, accumulator_dtype, real=True))
 
-    def update(grads, state, params=None):
-        t = state.count + 1
+    def update(updates, state, params=None):
+        t = state.step + 1
         corrected = corrections(b1, b2, t, bias_correction)
         numbers = {"b1": b1, "b2": b2, "eps": eps, "eps_inside_sqrt": eps_inside_sqrt, **corrected}
-        updates, m, v = map_leaves(_adam, grads, state.m, state.v, **numbers)
+        updates, m, v = map_leaves(_adam, updates, state.m, state.v, **numbers)
         return updates, AdamState(t, m, v)
 
     return optax.GradientTransformation(init, update)
@@ -210,11 +210,11 @@ def scale_by_amsgrad(
         v_max = zeros_like(params, accumulator_dtype, real=True)
         return AmsgradState(jnp.zeros((), jnp.int32), zeros_like(params, accumulator_dtype), v, v_max)
 
-    def update(grads, state, params=None):
-        t = state.count + 1
+    def update(updates, state, params=None):
+        t = state.step + 1
         corrected = corrections(b1, b2, t, bias_correction)
         numbers = {"b1": b1, "b2": b2, "eps": eps, "max_after_correction": max_after_correction, **corrected}
-        updates, *accumulators = map_leaves(_amsgrad, grads, *state[1:], **numbers)
+        updates, *accumulators = map_leaves(_amsgrad, updates, *state[1:], **numbers)
         return updates, AmsgradState(t, *accumulators)
 
     return optax.GradientTransformation(init, update)
@@ -298,9 +298,9 @@ def adamw(
         ValueError: a number outside its interval; from ``update``: no parameters.
 
     >>> tx = adamw(0.1, weight_decay=0.5)
-    >>> theta = jnp.array([1.0, 2.0])
+    >>> theta = jnp.array([1.0, 4.0])
     >>> tx.update(jnp.array([2.0, -0.5]), tx.init(theta), theta)[0]  # −0.1 (±1 + 0.5 θ)
-    Array([-0.15,  0.  ], dtype=float32)
+    Array([-0.15, -0.1 ], dtype=float32)
 
     References:
         Loshchilov & Hutter, Decoupled weight decay regularization, 2019, algorithm 2. Kin of lecture 002's [E4].

@@ -26,7 +26,7 @@ __all__ = ["AdamaxState", "adamax", "scale_by_adamax"]
 class AdamaxState(NamedTuple):
     """t, the updates done; m, the moving average of gradients; u, their fading maximum."""
 
-    count: Int[Array, ""]
+    step: Int[Array, ""]
     m: Updates
     u: Updates
 
@@ -78,10 +78,10 @@ def scale_by_adamax(
         u = zeros_like(params, accumulator_dtype, real=True)
         return AdamaxState(jnp.zeros((), jnp.int32), zeros_like(params, accumulator_dtype), u)
 
-    def update(grads, state, params=None):
-        t = state.count + 1
+    def update(updates, state, params=None):
+        t = state.step + 1
         numbers = {"b1": b1, "b2": b2, "eps": eps, "m_correction": 1 - b1 ** t.astype(b1.dtype), "eps_place": eps_place}
-        updates, m, u = map_leaves(_adamax, grads, state.m, state.u, **numbers)
+        updates, m, u = map_leaves(_adamax, updates, state.m, state.u, **numbers)
         return updates, AdamaxState(t, m, u)
 
     return optax.GradientTransformation(init, update)

@@ -64,8 +64,8 @@ def _accumulate(equation, state_class, accumulator_dtype, **numbers):
     def init(params):
         return state_class(zeros_like(params, accumulator_dtype))
 
-    def update(grads, state, params=None):
-        steps, m = map_leaves(equation, grads, state.m, **numbers)
+    def update(updates, state, params=None):
+        steps, m = map_leaves(equation, updates, state.m, **numbers)
         return steps, state_class(m)
 
     return optax.GradientTransformation(init, update)

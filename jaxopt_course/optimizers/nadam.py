@@ -29,7 +29,7 @@ __all__ = ["NadamState", "nadam", "scale_by_nadam"]
 class NadamState(NamedTuple):
     """t, the updates done; Πμ, the product of their momenta; m and v, as Adam's."""
 
-    count: Int[Array, ""]
+    step: Int[Array, ""]
     product: Float[Array, ""]
     m: Updates
     v: Updates
@@ -83,8 +83,8 @@ def scale_by_nadam(
         m, v = zeros_like(params, accumulator_dtype), zeros_like(params, accumulator_dtype, real=True)
         return NadamState(jnp.zeros((), jnp.int32), jnp.ones((), jnp.result_type(float)), m, v)
 
-    def update(grads, state, params=None):
-        count = state.count + 1
+    def update(updates, state, params=None):
+        count = state.step + 1
         t = count.astype(b1.dtype)
         product = state.product.astype(b1.dtype) * momentum(t)
         numbers = {
@@ -92,7 +92,7 @@ def scale_by_nadam(
             "g_weight": (1 - momentum(t)) / (1 - product),
             "v_correction": 1 - b2**t,
         }
-        updates, m, v = map_leaves(_nadam, grads, state.m, state.v, b1=b1, b2=b2, eps=eps, **numbers)
+        updates, m, v = map_leaves(_nadam, updates, state.m, state.v, b1=b1, b2=b2, eps=eps, **numbers)
         return updates, NadamState(count, product.astype(state.product.dtype), m, v)
 
     return optax.GradientTransformation(init, update)

@@ -108,9 +108,9 @@ def scale_by_rmsprop(
         v = jax.tree.map(lambda x: x + initial_accumulator.astype(x.dtype), zeros)
         return CentredState(v, zeros_like(params, accumulator_dtype)) if centred else RmspropState(v)
 
-    def update(grads, state, params=None):
+    def update(updates, state, params=None):
         equation = _centred if centred else _rmsprop
-        updates, *accumulators = map_leaves(equation, grads, *state, decay=decay, eps=eps, eps_inside_sqrt=eps_inside_sqrt)
+        updates, *accumulators = map_leaves(equation, updates, *state, decay=decay, eps=eps, eps_inside_sqrt=eps_inside_sqrt)
         return updates, type(state)(*accumulators)
 
     return optax.GradientTransformation(init, update)
@@ -208,8 +208,8 @@ def scale_by_adadelta(decay: Decay = 0.95, eps: NonNegative = 1e-6, *, accumulat
         v = zeros_like(params, accumulator_dtype, real=True)
         return AdadeltaState(v, zeros_like(params, accumulator_dtype, real=True))
 
-    def update(grads, state, params=None):
-        updates, *accumulators = map_leaves(_adadelta, grads, *state, decay=decay, eps=eps)
+    def update(updates, state, params=None):
+        updates, *accumulators = map_leaves(_adadelta, updates, *state, decay=decay, eps=eps)
         return updates, AdadeltaState(*accumulators)
 
     return optax.GradientTransformation(init, update)

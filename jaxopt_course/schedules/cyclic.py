@@ -7,18 +7,17 @@ restarts     any schedule, from its start again after T₀, T₀r, T₀r², … 
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 
 from jaxopt_course.checks import Interval
-from jaxopt_course.schedules.decay import Number, Period
-from jaxopt_course.types import Scalar, Schedule, parametric
+from jaxopt_course.types import Number, Positive, Scalar, Schedule, parametric
 
 __all__ = ["cosine", "restarts", "triangular", "warm_restarts"]
 
-Growth: TypeAlias = Annotated[Scalar, Interval(1)]
+Growth: TypeAlias = Annotated[Any, Interval(1)]
 
 
 def value(schedule: Schedule | Scalar, step: jax.Array) -> jax.Array:
@@ -27,7 +26,7 @@ def value(schedule: Schedule | Scalar, step: jax.Array) -> jax.Array:
 
 
 @parametric(Schedule)
-def triangular(step, min_value: Number, max_value: Number, period: Period, amplitude: Schedule | Number = 1.0):
+def triangular(step, min_value: Number, max_value: Number, period: Positive, amplitude: Schedule | Number = 1.0):
     """Up in a straight line for half a period, down for the other half, again and again [C5].
 
     α_t = α_min + a(t) (α_max − α_min) (1 − \\|2p − 1\\|), p = (t mod T)/T
@@ -52,7 +51,7 @@ def triangular(step, min_value: Number, max_value: Number, period: Period, ampli
 
 
 @parametric(Schedule)
-def cosine(step, min_value: Number, max_value: Number, period: Period, amplitude: Schedule | Number = 1.0):
+def cosine(step, min_value: Number, max_value: Number, period: Positive, amplitude: Schedule | Number = 1.0):
     """Down along half a cosine, then at the top again [C6].
 
     α_t = α_min + a(t) ½ (α_max − α_min) (1 + cos(π (t mod T)/T))
@@ -77,7 +76,7 @@ def cosine(step, min_value: Number, max_value: Number, period: Period, amplitude
 
 
 @parametric(Schedule)
-def restarts(step, schedule: Schedule | Number, period: Period, multiplier: Growth = 1.0, *, stretch: bool = True):
+def restarts(step, schedule: Schedule | Number, period: Positive, multiplier: Growth = 1.0, *, stretch: bool = True):
     """A schedule from its start again, after periods that grow [C7].
 
     α_t = s(p T₀), p the position in the present period, of T₀rⁱ steps
@@ -104,7 +103,7 @@ def restarts(step, schedule: Schedule | Number, period: Period, multiplier: Grow
 
 
 @parametric(Schedule)
-def warm_restarts(step, min_value: Number, max_value: Number, period: Period, multiplier: Growth = 2.0):
+def warm_restarts(step, min_value: Number, max_value: Number, period: Positive, multiplier: Growth = 2.0):
     """The cosine with warm restarts after growing periods [C7].
 
     α_t = α_min + ½ (α_max − α_min) (1 + cos πp), p the position in the present period, of T₀rⁱ steps

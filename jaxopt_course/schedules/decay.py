@@ -9,19 +9,12 @@ step         α_t = α₀ e^{−k ⌊t/T⌋}
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
-
 import jax.numpy as jnp
 from jax.scipy.special import gammaln
 
-from jaxopt_course.checks import Interval
-from jaxopt_course.types import Scalar, Schedule, parametric
+from jaxopt_course.types import NonNegative, Number, Positive, Schedule, parametric
 
 __all__ = ["constant", "exponential", "linear", "recursive", "step", "time_based"]
-
-Number: TypeAlias = Annotated[Scalar, Interval()]
-Rate: TypeAlias = Annotated[Scalar, Interval(0)]
-Period: TypeAlias = Annotated[Scalar, Interval(0, open_low=True)]
 
 
 @parametric(Schedule)
@@ -38,7 +31,7 @@ def constant(step, value: Number):
 
 
 @parametric(Schedule)
-def linear(step, init_value: Number, end_value: Number, transition_steps: Period):
+def linear(step, init_value: Number, end_value: Number, transition_steps: Positive):
     """From one value to another in a straight line, then constant [C1].
 
     α_t = (1 − t/ρ) α₀ + (t/ρ) α_ρ for t ≤ ρ, then α_ρ
@@ -59,7 +52,7 @@ def linear(step, init_value: Number, end_value: Number, transition_steps: Period
 
 
 @parametric(Schedule)
-def recursive(step, init_value: Number, decay_rate: Rate):
+def recursive(step, init_value: Number, decay_rate: NonNegative):
     """Each value is the one before, divided by a little more each time [C2].
 
     α_{t+1} = α_t / (1 + ρt), that is α_t = α₀ / Π_{i<t} (1 + ρi)
@@ -93,7 +86,7 @@ def _log_product(t, rate):
 
 
 @parametric(Schedule)
-def time_based(step, init_value: Number, decay_rate: Rate):
+def time_based(step, init_value: Number, decay_rate: NonNegative):
     """Time-based decay [C2].
 
     α_t = α₀ / (1 + kt)
@@ -115,7 +108,7 @@ def time_based(step, init_value: Number, decay_rate: Rate):
 
 
 @parametric(Schedule)
-def exponential(step, init_value: Number, decay_rate: Rate):
+def exponential(step, init_value: Number, decay_rate: NonNegative):
     """Exponential decay [C3].
 
     α_t = α₀ e^{−ρt}
@@ -134,7 +127,7 @@ def exponential(step, init_value: Number, decay_rate: Rate):
 
 
 @parametric(Schedule)
-def step(step, init_value: Number, decay_rate: Rate, transition_steps: Period):
+def step(step, init_value: Number, decay_rate: NonNegative, transition_steps: Positive):
     """Constant for some steps, then lower by a factor, again and again [C4].
 
     α_t = α₀ e^{−k ⌊t/T⌋}; the usual choice is k = ln 2 (halve) every 10 epochs, from 0.01

@@ -6,14 +6,13 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_course.schedules.cyclic import value
-from jaxopt_course.schedules.decay import Number, Period
-from jaxopt_course.types import Schedule, parametric
+from jaxopt_course.types import Number, Positive, Schedule, parametric
 
 __all__ = ["join", "warmup"]
 
 
 @parametric(Schedule)
-def warmup(step, schedule: Schedule | Number, warmup_steps: Period, init_value: Number = 0.0) -> jax.Array:
+def warmup(step, schedule: Schedule | Number, warmup_steps: Positive, init_value: Number = 0.0) -> jax.Array:
     """A linear rise to a schedule's first value, then that schedule from its own step 0.
 
     α_t = α_init + (t/w)(s(0) − α_init) for t < w, then s(t − w)
@@ -36,7 +35,7 @@ def warmup(step, schedule: Schedule | Number, warmup_steps: Period, init_value: 
 
 
 @parametric(Schedule)
-def join(step, first: Schedule | Number, boundary: Period, second: Schedule | Number):
+def join(step, first: Schedule | Number, boundary: Positive, second: Schedule | Number):
     """One schedule, then another from its own step 0; join again for more.
 
     α_t = s₁(t) for t < b, then s₂(t − b)

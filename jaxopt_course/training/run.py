@@ -28,6 +28,8 @@ from jaxopt_course.types import ModelState, Params
 __all__ = ["Options", "Run"]
 
 LOOK_EVERY = 0.5  # seconds of training between two looks
+LONGEST = 1024  # steps in a chunk
+MOST_INDICES = 2**15  # sent with a chunk
 FASTER = 16  # how many times more steps than before one look may wait for: the first times are unsure
 
 
@@ -98,7 +100,8 @@ class Run:
         self.first = self.here = int(state.step)  # steps done, those of earlier runs included: before this run; so far
         self.end = self.first + options.steps
         self.log = Log(plan, self.first, {k: np.array(v) for k, v in hyperparams(state.opt_state).items()})
-        self.capacity = 1 << (max(1, min(1024, 2**15 // plan.batch_size)).bit_length() - 1)
+        rows = LONGEST if isinstance(plan.sampler, Full) else max(1, min(LONGEST, MOST_INDICES // plan.batch_size))
+        self.capacity = 1 << (rows.bit_length() - 1)
         self.queue: list[_Chunk] = []
         self.pace = 1
         self.stopped, self.failed = "", False
@@ -133,10 +136,13 @@ class Run:
     def _rows(self, start: int, count: int) -> Any:
         if isinstance(self.plan.sampler, Full):
             return None
-        padding = self.capacity - count
-        return jax.tree.map(
-            lambda a: np.concatenate([a, np.zeros((padding, *a.shape[1:]), a.dtype)]), self.plan.rows(start, start + count)
-        )
+
+        def padded(rows):
+            out = np.zeros((self.capacity, *rows.shape[1:]), jax.dtypes.canonicalize_dtype(rows.dtype))
+            out[:count] = rows
+            return out
+
+        return jax.tree.map(padded, self.plan.rows(start, start + count))
 
     def _timed(self, dispatch: Callable[..., Any], *arguments: Any) -> Any:
         """Dispatch; if that traced something, the time it took was compiling."""
@@ -182,6 +188,7 @@ class Run:
             loss = float(self.log.steps[-1]["loss"][-1])
             if callback(Moment(self.here, loss, values, _copied(self._params()))) is True:
                 self.stopped = self.stopped or f"callback {getattr(callback, '__name__', callback)!s}"
+            self.looked = time.perf_counter()  # their time is not training
 
     def _see(self, evaluation: dict[str, Any]) -> None:
         self.log.evaluations.append((self.here, evaluation))

@@ -16,8 +16,6 @@ from jaxopt_course.types import OptState, Schedule
 
 __all__ = ["hyperparams", "set_hyperparams"]
 
-_Injected = (HyperparamsState, optax.InjectStatefulHyperparamsState)
-
 
 def hyperparams(opt_state: OptState) -> dict[str, jax.Array]:
     """What the last update used (before the first: what it will use), by name.
@@ -81,12 +79,15 @@ def set_hyperparams(opt_state: OptState, values: Mapping[str, Any] | None = None
     return opt_state
 
 
+def _has_hyperparams(node: Any) -> bool:
+    return isinstance(node, (HyperparamsState, optax.InjectStatefulHyperparamsState))
+
+
 def _nodes(opt_state: OptState, prefix: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
     """Every state with hyperparameters, outermost first, with its path (dict keys and positions only)."""
     found = []
-    is_node = lambda s: isinstance(s, _Injected)  # shorter than the def, used twice
-    for path, node in jax.tree_util.tree_leaves_with_path(opt_state, is_leaf=is_node):
-        if is_node(node):
+    for path, node in jax.tree_util.tree_leaves_with_path(opt_state, is_leaf=_has_hyperparams):
+        if _has_hyperparams(node):
             here = prefix + tuple(str(getattr(k, "key", getattr(k, "idx", ""))) for k in path if not hasattr(k, "name"))
             found.append((here, node))
             ours = isinstance(node, HyperparamsState)
@@ -109,16 +110,23 @@ def _is_scheduled(node: Any, name: str) -> bool:
 def _settable(node: Any) -> list[tuple[str, ...]]:
     """The paths, inside a node, of the numbers that can be set."""
     leaves = jax.tree_util.tree_leaves_with_path(node.hyperparams)
-    tails = [tuple(str(key.key) for key in path) for path, _ in leaves]
+    tails: list[tuple[str, ...]] = [tuple(str(key.key) for key in path) for path, _ in leaves]
     return [tail for tail in tails if len(tail) > 1 or not _is_scheduled(node, tail[0])]
 
 
-def _short_names(paths: list[tuple[Any, ...]]) -> dict[tuple[Any, ...], str]:
+def _short_names(paths: list[Any]) -> dict[Any, str]:
     """(node path, *tail) → the tail where it is unique, else the whole path."""
     tails = ["/".join(tail) for _, *tail in paths]
     return {
         full: tail if tails.count(tail) == 1 else "/".join((*full[0], tail)) for full, tail in zip(paths, tails, strict=True)
     }
+
+
+def _schedules_interval(schedule: Schedule, path: tuple[str, ...]) -> checks.Interval | None:
+    """What a schedule's number accepts; the schedule may be inside others."""
+    for name in path[:-1]:
+        schedule = schedule.numbers[name]
+    return checks.intervals(schedule.rule).get(path[-1])
 
 
 def _substitute(tree: Any, old: Any, new: Any) -> Any:
@@ -127,13 +135,13 @@ def _substitute(tree: Any, old: Any, new: Any) -> Any:
     def exchange(node):
         if node is old:
             return new
-        if isinstance(node, _Injected):
-            field = "inner" if isinstance(node, HyperparamsState) else "inner_state"
-            inner = _substitute(getattr(node, field), old, new)
-            return dataclasses.replace(node, inner=inner) if field == "inner" else node._replace(inner_state=inner)
+        if isinstance(node, HyperparamsState):
+            return dataclasses.replace(node, inner=_substitute(node.inner, old, new))
+        if isinstance(node, optax.InjectStatefulHyperparamsState):
+            return node._replace(inner_state=_substitute(node.inner_state, old, new))
         return node
 
-    return jax.tree.map(exchange, tree, is_leaf=lambda s: isinstance(s, _Injected))
+    return jax.tree.map(exchange, tree, is_leaf=_has_hyperparams)
 
 
 def _with_values(node: Any, change: dict[tuple[str, ...], Any]) -> Any:
@@ -145,8 +153,7 @@ def _with_values(node: Any, change: dict[tuple[str, ...], Any]) -> Any:
         if tail not in change:
             return old
         value, shown = change[tail], "/".join(tail)
-        holder = node.hyperparams[tail[0]]
-        interval = accepted.get(shown) if len(tail) == 1 else checks.intervals(holder.rule).get(tail[1])
+        interval = accepted.get(shown) if len(tail) == 1 else _schedules_interval(node.hyperparams[tail[0]], tail[1:])
         checks.check_number(f"set_hyperparams({name})", shown, value, interval, scalar=False)
         if jnp.shape(value) not in ((), jnp.shape(old)):
             raise ValueError(

@@ -31,9 +31,7 @@ class ChainUpdate:
 
     members: tuple[_Member, ...]
 
-    def __call__(
-        self, updates: Updates, state: ChainState, params: Params | None = None, **extra: Any
-    ) -> tuple[Updates, ChainState]:
+    def __call__(self, updates: Updates, state: Any, params: Params | None = None, **extra: Any) -> tuple[Updates, Any]:
         if not isinstance(state, ChainState) or len(state.members) != len(self.members):
             raise ValueError(f"chain.update: this state was not made by this chain's init: {type(state).__name__}")
         new = []
@@ -50,7 +48,7 @@ class ChainInit:
     inits: tuple[Any, ...]
     update: ChainUpdate
 
-    def __call__(self, params: Params) -> ChainState:
+    def __call__(self, params: Params) -> Any:
         state = ChainState(tuple(init(params) for init in self.inits))
         displaced_paths(state)  # raises where two displacements meet
         for i, member in enumerate(state.members[:-1]):
@@ -125,11 +123,10 @@ def _only_adds(program: Any, var: Any, out: Any) -> bool:
         producer.update(dict.fromkeys(equation.outvars, equation))
     while out is not var:
         equation = producer.get(out)
-        kind = equation.primitive.name if equation else None
-        if kind not in ("add", "add_any", "sub", "convert_element_type", "copy"):
+        if equation is None or equation.primitive.name not in ("add", "add_any", "sub", "convert_element_type", "copy"):
             return False
         carriers = [v for v in equation.invars if _is_variable(v) and v in dependent]
-        if len(carriers) != 1 or (kind == "sub" and carriers[0] is not equation.invars[0]):
+        if len(carriers) != 1 or (equation.primitive.name == "sub" and carriers[0] is not equation.invars[0]):
             return False
         out = carriers[0]
     return True

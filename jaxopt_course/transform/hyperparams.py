@@ -80,7 +80,7 @@ class Init:
     rule: Rule
     hyperparams: dict[str, Any]
 
-    def __call__(self, params: Params) -> HyperparamsState:
+    def __call__(self, params: Params) -> Any:
         check_floating(f"{self.rule.name}.init", params)
         numbers = jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(float)), self.hyperparams)
         state = HyperparamsState(jnp.zeros((), jnp.int32), numbers, None, self.rule)
@@ -94,9 +94,7 @@ class Update:
 
     rule: Rule
 
-    def __call__(
-        self, updates: Updates, state: HyperparamsState, params: Params | None = None, **extra: Any
-    ) -> tuple[Updates, HyperparamsState]:
+    def __call__(self, updates: Updates, state: Any, params: Params | None = None, **extra: Any) -> tuple[Updates, Any]:
         name = self.rule.name
         if not isinstance(state, HyperparamsState) or state.rule != self.rule:
             raise ValueError(f"{name}.update: this state was not made by this optimizer's init: {type(state).__name__}")

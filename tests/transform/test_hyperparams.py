@@ -96,6 +96,14 @@ def test_scheduled_numbers_are_set_by_path_and_the_schedule_itself_raises():
         jc.set_hyperparams(state, learning_rate=0.3)
 
 
+def test_numbers_of_a_schedule_inside_a_schedule_are_set_and_checked():
+    tx = jc.sgd(jc.schedules.warmup(jc.schedules.exponential(0.1, 0.01), 5))
+    state = jc.set_hyperparams(tx.init(PARAMS), {"learning_rate/schedule/decay_rate": 0.5})
+    assert float(state.hyperparams["learning_rate"].numbers["schedule"].numbers["decay_rate"]) == 0.5
+    with pytest.raises(ValueError, match="learning_rate/schedule/decay_rate must be a number >= 0; got -1"):
+        jc.set_hyperparams(state, {"learning_rate/schedule/decay_rate": -1})
+
+
 def test_names_are_short_where_unique_and_paths_where_not():
     tx = optax.partition({"slow": jc.sgd(0.1), "fast": jc.momentum(0.2, 0.9)}, {"w": "slow", "b": "fast"})
     state = tx.init(PARAMS)

@@ -20,7 +20,7 @@ def test_arithmetic_is_in_float32_at_least_and_dtypes_stay():
     CALLS.clear()
     g, m = jnp.full(4, 1.0, jnp.bfloat16), jnp.full(4, 256.0, jnp.float32)
     updates, new = map_leaves(decayed, {"w": g}, {"w": m}, rate=jnp.array(0.999), flip=False)
-    assert CALLS == [(jnp.float32, jnp.float32, jnp.float32)]
+    assert [(jnp.float32, jnp.float32, jnp.float32)] == CALLS
     assert (updates["w"].dtype, new["w"].dtype) == (jnp.bfloat16, jnp.float32)
     np.testing.assert_allclose(new["w"], 0.999 * 256 + 1, rtol=1e-6)
 
