@@ -110,8 +110,8 @@ def _is_scheduled(node: Any, name: str) -> bool:
 def _settable(node: Any) -> list[tuple[str, ...]]:
     """The paths, inside a node, of the numbers that can be set."""
     leaves = jax.tree_util.tree_leaves_with_path(node.hyperparams)
-    tails: list[tuple[str, ...]] = [tuple(str(key.key) for key in path) for path, _ in leaves]
-    return [tail for tail in tails if len(tail) > 1 or not _is_scheduled(node, tail[0])]
+    tails = [[str(key.key) for key in path] for path, _ in leaves]
+    return [tuple(tail) for tail in tails if len(tail) > 1 or not _is_scheduled(node, tail[0])]
 
 
 def _short_names(paths: list[Any]) -> dict[Any, str]:

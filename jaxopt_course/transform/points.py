@@ -42,7 +42,7 @@ def gradient_point(opt_state: OptState, params: Params) -> Params:
         ValueError: two displacements on one leaf, or a look-ahead inside ``optax.chain`` with a transformation behind it
             (``jc.chain`` can check that this one leaves the step alone; optax's cannot).
 
-    >>> import jaxopt_course as jc
+    >>> import optax, jaxopt_course as jc
     >>> tx, theta = jc.nesterov(0.1, 0.9), jnp.array([1.0])
     >>> step, state = tx.update(jnp.array([2.0]), tx.init(theta), theta)
     >>> gradient_point(state, optax.apply_updates(theta, step))  # 0.8 − 0.9 · 0.2
@@ -71,7 +71,7 @@ def eval_params(opt_state: OptState, params: Params) -> Params:
     Returns:
         A tree like ``params``.
 
-    >>> import jaxopt_course as jc
+    >>> import optax, jaxopt_course as jc
     >>> tx = optax.contrib.schedule_free_sgd(0.1)
     >>> state = tx.init(jnp.array([1.0]))
     >>> eval_params(state, jnp.array([2.0]))  # (2 − 0.1 · 1) / 0.9
