@@ -27,8 +27,11 @@ types: .venv/.installed
 	$(BIN)/pyright
 
 bench: .venv/.installed          ## against the other frameworks (installs the extra `parity`)
-	$(BIN)/pip install --quiet '.[parity]'
+	$(BIN)/pip install --quiet --editable '.[test,parity]'
 	$(BIN)/python -m benchmarks.steps
+	$(BIN)/python -m benchmarks.cold
+	$(BIN)/python -m benchmarks.overhead
+	$(BIN)/python -m benchmarks.table
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache

@@ -59,8 +59,12 @@ def closest(name: str, known: Iterable[str]) -> str:
     return (f"; did you mean {match[0]!r}?" if match else "") + f" (known: {', '.join(known) or 'none'})"
 
 
-def check_number(where: str, name: str, value: Any, interval: Interval | None = None, *, scalar: bool = True) -> None:
+def check_number(
+    where: str, name: str, value: Any, interval: Interval | None = None, *, scalar: bool = True, also: str = ""
+) -> None:
     """Raise unless ``value`` is traced, or a real number (an array of them, if not ``scalar``) inside ``interval``.
+
+    ``also`` is what else the argument accepts, for the message: ``", an array or a schedule"``.
 
     Raises:
         TypeError: the value is not numeric. ValueError: it is not a scalar, not finite, or outside the interval.
@@ -69,14 +73,15 @@ def check_number(where: str, name: str, value: Any, interval: Interval | None = 
         return
     accepted = str(interval or Interval())
     if isinstance(value, (str, bytes, bool, np.bool_)) or value is None:
-        raise TypeError(f"{where}: {name} must be {accepted}, an array or a schedule; got {value!r}")
+        raise TypeError(f"{where}: {name} must be {accepted}{also}; got {value!r}")
     try:
         array = np.asarray(value, dtype=float)
     except (TypeError, ValueError) as error:
-        raise TypeError(f"{where}: {name} must be {accepted}, an array or a schedule; got {value!r}") from error
+        raise TypeError(f"{where}: {name} must be {accepted}{also}; got {value!r}") from error
     if scalar and array.ndim:
         raise ValueError(
-            f"{where}: {name} must be a scalar, got an array of shape {array.shape}; for a population, vmap over it"
+            f"{where}: {name} must be a scalar, got an array of shape {array.shape}"
+            + ("; for a population, vmap over it" if also else "")
         )
     if array not in (interval or Interval()):
         raise ValueError(f"{where}: {name} must be {accepted}; got {value!r}")

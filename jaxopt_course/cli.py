@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import inspect
 import os
+import signal
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -167,16 +169,32 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: by default those of the process.
     """
     commands = {"race": race, "fit": fit, "optimizers": optimizers, "problems": problems}
+    own_process = arguments is None
+    if own_process and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, _interrupt)
     try:
         return tyro.extras.subcommand_cli_from_dict(commands, prog="jaxopt-course", description=__doc__, args=arguments)
     except KeyboardInterrupt as stop:
         print(f"interrupted: {stop}" if str(stop) else "interrupted", file=sys.stderr)
+        if own_process:  # XLA's threads may be at work: taking the interpreter down under them can end in a crash
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(130)
         return 130
     except (ValueError, TypeError, OSError, ImportError, FloatingPointError) as error:
         if os.environ.get("JAXOPT_COURSE_TRACEBACK"):
             raise
         print(f"error: {error}", file=sys.stderr)
         return 2
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    """Ctrl-C, which must not be lost: what is raised inside JAX's hook for garbage collection is ignored, so try again."""
+    if frame is not None and frame.f_code.co_name == "_xla_gc_callback" and hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, _interrupt)
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+    else:
+        raise KeyboardInterrupt
 
 
 def _problem(name: str, model: str | None, folder: Path | None) -> Any:

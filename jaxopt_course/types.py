@@ -22,7 +22,7 @@ from jaxopt_course.checks import Interval
 
 __all__ = [
     "Batch", "Decay", "Fraction", "Grads", "Key", "ModelState", "NonNegative", "Number", "OptState", "Parametric",
-    "Params", "Positive", "Regularizer", "Scalar", "Schedule", "Updates", "parametric", "real_dtype",
+    "Params", "Positive", "Regularizer", "Scalar", "Schedule", "Updates", "as_schedule", "falls", "parametric", "real_dtype",
 ]  # fmt: skip
 
 P = ParamSpec("P")
@@ -112,9 +112,9 @@ def parametric(kind: type[R]) -> Callable[[Callable[Concatenate[Any, P], Any]], 
             accepted = checks.intervals(rule)
             for key, value in numbers.items():
                 if callable(value) and kind is Schedule:
-                    numbers[key] = value if isinstance(value, Schedule) else Schedule(value)
+                    numbers[key] = value if isinstance(value, Schedule) else as_schedule(name, key, value)
                 else:
-                    checks.check_number(name, key, value, accepted.get(key), scalar=True)
+                    checks.check_number(name, key, value, accepted.get(key), also=", a schedule" if kind is Schedule else "")
             return kind(rule, numbers, tuple(static.items()))  # pyright: ignore[reportReturnType]  # narrowed by `is` above
 
         factory.__signature__ = signature  # type: ignore[attr-defined]  # what help() and inspect show
@@ -129,6 +129,31 @@ NonNegative: TypeAlias = Annotated[Any, Interval(0)]
 Positive: TypeAlias = Annotated[Any, Interval(0, open_low=True)]
 Fraction: TypeAlias = Annotated[Any, Interval(0, 1)]
 Decay: TypeAlias = Annotated[Any, Interval(0, 1, open_high=True)]
+
+
+def as_schedule(where: str, name: str, function: Callable[[Any], Any]) -> Schedule:
+    """A foreign function of the step as a schedule.
+
+    Raises:
+        TypeError: it does not give a number at step 0.
+    """
+    try:
+        value = jax.eval_shape(function, jax.ShapeDtypeStruct((), jnp.int32))
+        is_number = getattr(value, "shape", None) == () and jnp.issubdtype(value.dtype, jnp.number)
+    except Exception as error:
+        raise TypeError(f"{where}: {name} is a function, but no schedule: at step 0 it raises {error!r:.200}") from error
+    if not is_number:
+        raise TypeError(f"{where}: {name} is a function, but no schedule (step → number): at step 0 it gives {value!r:.200}")
+    return Schedule(function)
+
+
+def falls(name: str) -> bool:
+    """Whether less of a quantity is better, as its name says: losses, errors and objectives fall.
+
+    >>> falls("validation_loss"), falls("mean_absolute_error"), falls("accuracy")
+    (True, True, False)
+    """
+    return any(word in name for word in ("loss", "error", "objective"))
 
 
 def real_dtype(tree: Any) -> Any:

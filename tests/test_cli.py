@@ -259,3 +259,25 @@ def test_interrupting_a_fit_ends_it_without_a_traceback(tmp_path, after):
     assert "Exception ignored" not in err
     assert err.rstrip().splitlines()[-1].endswith("interrupted")
     assert out == ""
+
+
+def test_ctrl_c_inside_jaxs_collection_hook_is_not_lost():
+    """What is raised in a garbage-collection hook is ignored, so the handler must wait until it is over."""
+    survived = []
+
+    def _xla_gc_callback():
+        signal.raise_signal(signal.SIGINT)
+        survived.append(True)
+
+    def work():
+        _xla_gc_callback()
+        time.sleep(5)
+
+    before = signal.signal(signal.SIGINT, cli._interrupt), signal.getsignal(signal.SIGALRM)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            work()
+    finally:
+        signal.signal(signal.SIGINT, before[0])
+        signal.signal(signal.SIGALRM, before[1])
+    assert survived

@@ -14,11 +14,10 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple
 
-import jax
 import optax
 
 from jaxopt_course import checks
-from jaxopt_course.transform import map_leaves, optimizer, zeros_like
+from jaxopt_course.transform import look_ahead, map_leaves, optimizer, zeros_like
 from jaxopt_course.types import Fraction, NonNegative, Updates
 
 __all__ = ["LookaheadState", "MomentumState", "momentum", "nesterov"]
@@ -31,13 +30,11 @@ class MomentumState(NamedTuple):
 
 
 class LookaheadState(NamedTuple):
-    """m; and the gradient is wanted at θ − μm."""
+    """m; and the gradient is wanted at θ − μm, with the μ of the coming update."""
 
     m: Updates
 
-    def displacement(self, *, momentum, **_):
-        """−μm, with the μ of the coming update."""
-        return jax.tree.map(lambda m: (-momentum * m).astype(m.dtype), self.m)
+    looks_ahead = True
 
 
 def _rate_inside(g, m, learning_rate, momentum):
@@ -48,6 +45,10 @@ def _rate_inside(g, m, learning_rate, momentum):
 def _rate_outside(g, m, learning_rate, momentum):
     m = momentum * m + g
     return -learning_rate * m, m
+
+
+def _ahead(m, momentum):
+    return (-momentum * m,)
 
 
 def _shifted_inside(g, m, learning_rate, momentum):
@@ -65,6 +66,8 @@ def _accumulate(equation, state_class, accumulator_dtype, **numbers):
         return state_class(zeros_like(params, accumulator_dtype))
 
     def update(updates, state, params=None):
+        if state_class is LookaheadState:
+            look_ahead(lambda: map_leaves(_ahead, state.m, momentum=numbers["momentum"])[0])
         steps, m = map_leaves(equation, updates, state.m, **numbers)
         return steps, state_class(m)
 

@@ -199,7 +199,7 @@ def _download() -> Path:
     """The cache folder with the published files; each is checked before it gets its name there."""
     instead = "pass folder=, set FASHION_MNIST to a folder, or install Debian's package dataset-fashion-mnist"
     try:
-        import pooch
+        import pooch  # pyright: ignore[reportMissingImports]  # of the extra `data`
     except ImportError as error:
         message = f"fashion_mnist: downloading needs pooch (pip install 'jaxopt_course[data]'); or {instead}"
         raise ImportError(message) from error

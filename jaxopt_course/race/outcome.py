@@ -14,12 +14,13 @@ import jax
 import numpy as np
 
 from jaxopt_course.problems.objective import Problem
-from jaxopt_course.training.results import Result
+from jaxopt_course.training.result import Result
+from jaxopt_course.types import falls
 
 if TYPE_CHECKING:
     from jaxopt_course.report.schema import RaceData
 
-__all__ = ["Meet", "Race", "final_value", "machine", "outcome", "quantities"]
+__all__ = ["Meet", "Race", "datasets", "final_value", "machine", "quantities"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -67,6 +68,7 @@ class Meet:
         trials: a row for each run of the learning-rate search.
         finals: optimizer → its runs with the selected rate, one for each seed.
         at_edge: optimizers whose grid could not grow any more.
+        falls: whether less of the metric is better; None: as its name says.
     """
 
     problem: Problem
@@ -78,6 +80,7 @@ class Meet:
     rates: dict[str, float] = dataclasses.field(default_factory=dict)
     compile_seconds: dict[str, float] = dataclasses.field(default_factory=dict)
     at_edge: list[str] = dataclasses.field(default_factory=list)
+    falls: bool | None = None
 
     @property
     def seed_names(self) -> range:
@@ -98,7 +101,7 @@ def final_value(result: Result, name: Any) -> float:
     return math.nan if diverged else float(values[-1])
 
 
-def outcome(meet: Meet, metric: str, level: float, interrupted: bool) -> RaceData:
+def datasets(meet: Meet, metric: str, level: float, interrupted: bool) -> RaceData:
     """The datasets of :mod:`jaxopt_course.report.schema`."""
     import xarray as xr
 
@@ -144,7 +147,7 @@ def _table(meet: Meet, names: list[str], metric: str, level: float, interrupted:
         estimates = [statistics.confidence_interval(scores[m][name], level) for name in names]
         for suffix, part in (("", "mean"), ("_low", "low"), ("_high", "high")):
             columns[f"test_{m}{suffix}"] = [getattr(estimate, part) for estimate in estimates]
-    lower = metric in ("loss", "objective")
+    lower = falls(metric) if meet.falls is None else meet.falls
     means = np.array(columns[f"test_{metric}"]) * (1 if lower else -1)
     best = names[int(np.nanargmin(means))] if np.isfinite(means).any() else names[0]
     others = [name for name in names if name != best]

@@ -16,7 +16,7 @@ from typing import Any
 from jaxopt_course import checks
 from jaxopt_course.problems.objective import Problem
 from jaxopt_course.race.contestants import Contestant, Optimizers, contestants
-from jaxopt_course.race.outcome import Meet, Race, final_value, outcome, quantities
+from jaxopt_course.race.outcome import Meet, Race, datasets, final_value, quantities
 from jaxopt_course.training.fit import Result, fit
 from jaxopt_course.training.progress import Progress
 from jaxopt_course.training.step import metric_names
@@ -36,6 +36,7 @@ def race(
     epochs: int = 20,
     learning_rates: Sequence[float] | None = None,
     metric: str | None = None,
+    falls: bool | None = None,
     level: float = 0.95,
     progress: bool = False,
 ) -> Race:
@@ -48,6 +49,7 @@ def race(
         batch_size: m. epochs: passes over the data in every run.
         learning_rates: one grid for all, ascending; by default the catalog's (for functions, 10⁻⁴ to 1).
         metric: what is compared on the test set: the problem's first metric by default, else ``"loss"``.
+        falls: whether less of it is better; by default where its name has "loss", "error" or "objective" in it.
         level: of the confidence intervals.
         progress: show a progress bar over all runs.
 
@@ -70,7 +72,7 @@ def race(
     metrics = [*metric_names(problem), "loss"]
     if metric is not None and metric not in metrics:
         raise ValueError(f"race: unknown metric {metric!r}{checks.closest(metric, metrics)}")
-    meet, interrupted = Meet(problem, seeds, batch_size, epochs), False
+    meet, interrupted = Meet(problem, seeds, batch_size, epochs, falls=falls), False
     with Progress(sum(len(c.learning_rates) + seeds for c in entrants), progress, unit="run") as bar:
         try:
             for entrant in entrants:
@@ -79,7 +81,7 @@ def race(
             interrupted = True
     if not meet.finals:
         raise KeyboardInterrupt("race: before the first optimizer was done")
-    return Race(outcome(meet, metric or metrics[0], level, interrupted))
+    return Race(datasets(meet, metric or metrics[0], level, interrupted))
 
 
 def _run(meet: Meet, entrant: Contestant, bar: Progress) -> None:

@@ -45,6 +45,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from jaxopt_course.checks import closest
+from jaxopt_course.types import falls
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -126,7 +127,7 @@ def scale(name: str) -> float:
 
 def is_loss(name: str) -> bool:
     """Losses are drawn on logarithmic axes, cut where they blow up; of other quantities nothing is assumed."""
-    return any(word in name for word in ("loss", "objective", "error"))
+    return falls(name)
 
 
 def label(name: str) -> str:

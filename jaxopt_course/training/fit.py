@@ -7,7 +7,7 @@ came back about twice a second.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import jax
@@ -18,7 +18,7 @@ from jaxopt_course import checks
 from jaxopt_course.problems.objective import Problem, num_examples
 from jaxopt_course.training import samplers, stopping
 from jaxopt_course.training.progress import Progress
-from jaxopt_course.training.results import Moment, NonFiniteError, Result
+from jaxopt_course.training.result import Moment, NonFiniteError, Result
 from jaxopt_course.training.run import Options, Run
 from jaxopt_course.training.state import as_key, as_transformation, check_state, init_state, owned
 from jaxopt_course.training.step import TrainState, metric_names
@@ -91,7 +91,7 @@ def fit(
     criteria = _criteria(stop, problem, evaluate)
     calls = _callbacks(callbacks)
     key = as_key("fit", key)
-    state = init_state(problem, optimizer, key) if state is None else owned(check_state("fit", optimizer, state))
+    state = init_state(problem, optimizer, key) if state is None else owned(check_state("fit", problem, optimizer, state))
     plan = dataclasses.replace(
         plan,
         drop_remainder=plan.drop_remainder or problem.objective.coupled or bool(jax.tree.leaves(state.model_state)),
@@ -144,6 +144,8 @@ def _criteria(stop: Any, problem: Problem, evaluate: Any) -> tuple[Any, ...]:
 
 
 def _callbacks(callbacks: Any) -> tuple[Callable[[Moment], Any], ...]:
+    if not (callable(callbacks) or isinstance(callbacks, Iterable)):
+        raise TypeError(f"fit: callbacks must be functions of a Moment, one or several; got {callbacks!r}")
     calls = (callbacks,) if callable(callbacks) else tuple(callbacks)
     for call in calls:
         if not callable(call):

@@ -67,7 +67,7 @@ class Minimum:
         steps = np.arange(1, self.steps + 1)
         variables: dict[str, Any] = {k: ("step", v) for k, v in self.records.items()}
         for path, leaf in jax.tree_util.tree_leaves_with_path(self.points):
-            name = jax.tree_util.keystr(path, simple=True, separator="/") or "x"
+            name = "/".join(("x", *([jax.tree_util.keystr(path, simple=True, separator="/")] if path else [])))
             variables[name] = (("point", *(f"{name}_{i}" for i in range(leaf.ndim - 1))), np.asarray(leaf))
         return xr.Dataset(variables, {"step": steps, "point": np.arange(self.steps + 1)}, {"stopped": self.stopped})
 

@@ -19,7 +19,7 @@ from jaxopt_course.problems.objective import Problem
 from jaxopt_course.training import stopping
 from jaxopt_course.training.history import Log
 from jaxopt_course.training.progress import Progress
-from jaxopt_course.training.results import Moment, NonFiniteError, Result, evaluate_split
+from jaxopt_course.training.result import Moment, NonFiniteError, Result, evaluate_split
 from jaxopt_course.training.samplers import Full, Plan
 from jaxopt_course.training.step import TRACES, Program, TrainState, run_chunk, takes_extra_arguments
 from jaxopt_course.transform import eval_params, hyperparams
@@ -186,7 +186,7 @@ class Run:
         for callback in self.options.callbacks if call_back and not self.stopped else ():
             values = {name: float(value) for name, value in evaluation.items()}
             loss = float(self.log.steps[-1]["loss"][-1])
-            if callback(Moment(self.here, loss, values, _copied(self._params()))) is True:
+            if callback(Moment(self.here, loss, values, _copied(self._params()))) in (True, np.True_):
                 self.stopped = self.stopped or f"callback {getattr(callback, '__name__', callback)!s}"
             self.looked = time.perf_counter()  # their time is not training
 

@@ -37,10 +37,19 @@ def owned(state: TrainState) -> TrainState:
     return jax.device_put(state._replace(**jax.tree.map(strong, _numeric(state))), may_alias=False)
 
 
-def check_state(where: str, optimizer: optax.GradientTransformation, state: Any) -> TrainState:
+def check_state(where: str, problem: Problem, optimizer: optax.GradientTransformation, state: Any) -> TrainState:
     """Raise unless ``state`` is a :class:`TrainState` whose optimizer state is of this optimizer's form."""
     if not isinstance(state, TrainState):
         raise TypeError(f"{where}: state must be the .state of an earlier result; got {type(state).__name__}")
+    start = jax.eval_shape(problem.init, jax.random.key(0))
+    for part, want in zip(("params", "model_state"), start, strict=True):
+        have = getattr(state, part)
+        same = jax.tree.structure(want) == jax.tree.structure(have)
+        if not same or any(w.shape != jnp.shape(h) for w, h in zip(jax.tree.leaves(want), jax.tree.leaves(have), strict=True)):
+            raise ValueError(
+                f"{where}: state comes from another problem: its {part} have shapes {jax.tree.map(jnp.shape, have)}; "
+                f"those of {problem.name}: {jax.tree.map(jnp.shape, want)}"
+            )
     expected = jax.eval_shape(optimizer.init, state.params)
     if jax.tree.structure(expected) != jax.tree.structure(state.opt_state):
         raise ValueError(
@@ -71,7 +80,10 @@ def as_key(where: str, key: Any) -> Key:
     """A typed JAX key from an integer, a typed key, or an old-style one."""
     accepted = "an integer or one JAX key"
     if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
-        return jax.random.key(int(key))
+        try:
+            return jax.random.key(int(key))
+        except OverflowError:
+            raise ValueError(f"{where}: key must be {accepted}, of 64 bits at most; got {key!r}") from None
     if not isinstance(key, (jax.Array, np.ndarray)):
         raise TypeError(f"{where}: key must be {accepted}; got {key!r}")
     if jnp.issubdtype(key.dtype, jnp.integer):

@@ -25,6 +25,7 @@ from jaxopt_course.types import Batch, Key, ModelState, OptState, Params, Update
 
 __all__ = ["TRACES", "Program", "Report", "TrainState", "evaluate", "run_chunk", "train_step"]
 
+RESERVED = frozenset({"loss", "objective", "step", "step_epoch", "examples", "gradient_evaluations", "seconds", "epoch"})
 BLOCK = 1024  # examples gathered at a time
 
 TRACES: collections.Counter[str] = collections.Counter()
@@ -184,7 +185,8 @@ def evaluate(objective, params, model_state, data, regularizer, *, batch_size):
         unseen = (start + jnp.arange(batch_size) >= i * batch_size) / n
         return _averages(objective(params, model_state, batch, train=False), unseen)
 
-    if objective.coupled or steps == 1:
+    scalar = jax.eval_shape(lambda: objective(params, model_state, data, train=False)).losses.ndim == 0
+    if scalar or steps == 1:  # a scalar loss is the mean of what it is given at once
         means = _averages(objective(params, model_state, data, train=False), None)
     else:
         means = jax.tree.map(lambda shares: shares.sum(0), jax.lax.map(share, jnp.arange(steps)))
@@ -198,7 +200,9 @@ def metric_names(problem: Problem) -> list[str]:
         params, model_state = problem.init(key)
         return problem.objective(params, model_state, jax.tree.map(lambda x: x[:1], problem.data.train)).metrics
 
-    return list(jax.eval_shape(metrics, jax.random.key(0)))
+    names = jax.eval_shape(metrics, jax.random.key(0))
+    given = [name for name, _ in getattr(problem.metrics, "table", ())]  # in the order given; JAX sorts
+    return given or list(names)
 
 
 def line_search_evaluations(opt_state: OptState) -> jax.Array | None:
@@ -224,8 +228,8 @@ def _average(what: str, values: jax.Array, weights: jax.Array | None) -> jax.Arr
 
 
 def _averages(outcome: Evaluation, weights: jax.Array | None) -> dict[str, jax.Array]:
-    if taken := sorted({"loss", "objective"} & outcome.metrics.keys()):
-        raise ValueError(f"a metric must not be called {taken[0]!r}: what is minimised is recorded under this name")
+    if taken := sorted(RESERVED & outcome.metrics.keys()):
+        raise ValueError(f"a metric must not be called {taken[0]!r}: the history has something else under this name")
     return {k: _average(k, v, weights) for k, v in {"loss": outcome.losses, **outcome.metrics}.items()}
 
 
@@ -268,6 +272,8 @@ def _record(program: Program, report: Report, state: TrainState, regularized: bo
     if "params" in program.record:
         extra["params"] = state.params
     objective = {"objective": report.objective} if regularized else {}
+    if taken := sorted(report.metrics.keys() & hyperparams(state.opt_state).keys()):
+        raise ValueError(f"a metric must not be called {taken[0]!r}: a hyperparameter of the optimizer has this name")
     return {"loss": report.loss, **objective, **report.metrics, **report.hyperparams, **extra}
 
 

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_course import checks
+from jaxopt_course import checks, types
 from jaxopt_course.checks import Interval
 
 __all__ = [
@@ -153,8 +153,7 @@ def early_stopping(
     """
     checks.check_number("early_stopping", "min_delta", min_delta, Interval(0))
     patience = checks.check_positive_integer("early_stopping", "patience", patience)
-    by_name = any(word in str(metric) for word in ("loss", "error", "objective"))
-    return EarlyStopping(metric, patience, float(min_delta), by_name if falls is None else falls)
+    return EarlyStopping(metric, patience, float(min_delta), types.falls(metric) if falls is None else falls)
 
 
 def budget(*, seconds: float) -> Budget:

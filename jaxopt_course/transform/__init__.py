@@ -9,7 +9,7 @@ from jaxopt_course.transform.access import hyperparams, set_hyperparams
 from jaxopt_course.transform.chain import chain
 from jaxopt_course.transform.hyperparams import inject, optimizer
 from jaxopt_course.transform.leaves import map_leaves, zeros_like
-from jaxopt_course.transform.points import eval_params, gradient_point
+from jaxopt_course.transform.points import eval_params, gradient_point, look_ahead
 
 __all__ = [
     "chain",
@@ -17,6 +17,7 @@ __all__ = [
     "gradient_point",
     "hyperparams",
     "inject",
+    "look_ahead",
     "map_leaves",
     "optimizer",
     "set_hyperparams",

@@ -25,6 +25,9 @@ def hyperparams(opt_state: OptState) -> dict[str, jax.Array]:
     Args:
         opt_state: any optimizer state with states of ours, or of ``optax.inject_hyperparams``, in it.
 
+    Returns:
+        Name → array.
+
     >>> import jaxopt_course as jc
     >>> state = jc.sgd(jc.schedules.linear(1.0, 0.0, 10)).init(jnp.zeros(2))
     >>> hyperparams(state)
@@ -46,6 +49,9 @@ def set_hyperparams(opt_state: OptState, values: Mapping[str, Any] | None = None
         opt_state: any optimizer state that :func:`hyperparams` can read.
         values: name or path → number or array. A schedule's own numbers are at ``"learning_rate/decay_rate"``.
         named: the same, as keywords.
+
+    Returns:
+        A state of the same structure.
 
     Raises:
         ValueError: an unknown or ambiguous name, a value outside what the optimizer accepts, or a scheduled

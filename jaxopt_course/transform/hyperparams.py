@@ -22,7 +22,7 @@ import optax
 
 from jaxopt_course import checks
 from jaxopt_course.transform.leaves import check_floating, check_same_tree
-from jaxopt_course.types import Params, Schedule, Updates, real_dtype
+from jaxopt_course.types import Params, Schedule, Updates, as_schedule, real_dtype
 
 __all__ = ["HyperparamsState", "inject", "optimizer"]
 
@@ -46,7 +46,10 @@ class Rule:
         as_array = lambda x: jnp.asarray(x, jnp.result_type(float)) if isinstance(x, (int, float)) else x
         numbers = {name: as_array(value) for name, value in numbers.items()}
         with _building():
-            return optax.with_extra_args_support(self.factory(**numbers, **dict(self.static)))
+            built = self.factory(**numbers, **dict(self.static))
+        if not isinstance(built, optax.GradientTransformation):
+            raise TypeError(f"{self.name}: the factory must return a gradient transformation (init, update); got {built!r}")
+        return optax.with_extra_args_support(built)
 
 
 @functools.partial(jax.tree_util.register_dataclass, data_fields=["step", "hyperparams", "inner"], meta_fields=["rule"])
@@ -121,6 +124,10 @@ def optimizer(
     Returns:
         The factory, with the same signature, of ``optax.GradientTransformationExtraArgs``.
 
+    Raises:
+        TypeError: the factory takes ``*args`` or ``**kwargs``; or, when it is called, an unknown argument, or a static one
+            that is not hashable. ValueError: a number outside its interval.
+
     >>> @optimizer
     ... def signed(learning_rate):
     ...     def update(grads, state, params=None):
@@ -135,6 +142,9 @@ def optimizer(
     True
     """
     signature = inspect.signature(factory)
+    for parameter in signature.parameters.values():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise TypeError(f"optimizer: {factory.__name__} takes {parameter}; give each hyperparameter a name")
     sort = functools.partial(checks.bind, signature, getattr(factory, "__name__", "optimizer"))
     return _lift(factory, sort, checks.intervals(factory))
 
@@ -197,8 +207,7 @@ def _lift(factory: Callable, sort: Callable[..., checks.Arguments], accepted: Ma
     def make(*args: Any, **kwargs: Any) -> optax.GradientTransformationExtraArgs:
         numbers, static = sort(args, kwargs)
         # A part of a larger factory, or of optax.inject_hyperparams, has its numbers given by the whole.
-        part = _is_building.get() or sys._getframe(1).f_globals.get("__name__") == optax.inject_hyperparams.__module__
-        if part and not any(callable(value) for value in numbers.values()):
+        if (_is_building.get() or _injecting()) and not any(callable(value) for value in numbers.values()):
             return Rule(factory, tuple(static.items())).build(numbers)
         hyper = {key: _as_hyperparameter(name, key, value, accepted.get(key)) for key, value in numbers.items()}
         rule = Rule(factory, tuple(static.items()), tuple(accepted.items()))
@@ -209,12 +218,22 @@ def _lift(factory: Callable, sort: Callable[..., checks.Arguments], accepted: Ma
     return make
 
 
+def _injecting() -> bool:
+    """Whether ``optax.inject_hyperparams`` is building a factory further up the stack."""
+    frame = sys._getframe(2)
+    while frame is not None:
+        if frame.f_globals.get("__name__") == optax.inject_hyperparams.__module__:
+            return True
+        frame = frame.f_back
+    return False
+
+
 def _as_hyperparameter(where: str, name: str, value: Any, interval: checks.Interval | None) -> Any:
     if value is None or isinstance(value, Schedule):
         return value
     if callable(value):
-        return Schedule(value)
-    checks.check_number(where, name, value, interval)
+        return as_schedule(where, name, value)
+    checks.check_number(where, name, value, interval, also=", an array or a schedule")
     return value
 
 
@@ -238,4 +257,4 @@ def _cast_like(tree: Any, like: Any) -> Any:
 
 
 def _dtype(leaf: Any) -> Any:
-    return getattr(leaf, "dtype", None) or jnp.result_type(leaf)
+    return leaf.dtype if isinstance(leaf, jax.Array) else jnp.result_type(leaf)

@@ -1,13 +1,15 @@
 """Where an optimizer wants the gradient, and what to evaluate.
 
-A state may define ``displacement(**hyperparams)``, a tree to be added to the parameters before the gradient is taken
-(Nesterov's look-ahead), and ``eval_params(params)``, what to evaluate instead of them (an average). Both are found in any
-state that is built of such states: chains, masks (they leave gaps), partitions (their parts add up).
+A state may say ``looks_ahead = True``: then its update is asked what to add to the parameters before the gradient is taken
+(:func:`look_ahead`; Nesterov). And it may define ``eval_params(params)``, what to evaluate instead of them (an average).
+Both are found in any state that is built of such states: chains, masks (they leave gaps), partitions (their parts add up).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import collections
+import contextvars
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -15,9 +17,9 @@ import jax.numpy as jnp
 from optax.contrib import ScheduleFreeState, schedule_free_eval_params
 
 from jaxopt_course.transform.hyperparams import HyperparamsState
-from jaxopt_course.types import OptState, Params
+from jaxopt_course.types import OptState, Params, real_dtype
 
-__all__ = ["ChainState", "displaced_paths", "eval_params", "gradient_point"]
+__all__ = ["ChainState", "displaced_paths", "eval_params", "gradient_point", "look_ahead"]
 
 
 class ChainState(NamedTuple):
@@ -48,17 +50,49 @@ def gradient_point(opt_state: OptState, params: Params) -> Params:
     >>> gradient_point(state, optax.apply_updates(theta, step))  # 0.8 − 0.9 · 0.2
     Array([0.62], dtype=float32)
     """
+    owners = {id(owner): (owner, state) for state, owner in _find(opt_state, "looks_ahead")}
     displacements: dict[Any, Any] = {}
-    for state, owner in _find(opt_state, "displacement"):
-        values = owner.values(owner.step, jnp.result_type(float))
-        for path, leaf in jax.tree_util.tree_leaves_with_path(state.displacement(**values)):
-            if path in displacements:
-                raise ValueError(f"two look-aheads displace the same leaf, {jax.tree_util.keystr(path) or 'params'}")
-            displacements[path] = leaf
+    for owner, state in owners.values():
+        for tree in _ask(owner, state, params):
+            for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+                if path in displacements:
+                    raise ValueError(f"two look-aheads displace the same leaf, {jax.tree_util.keystr(path) or 'params'}")
+                displacements[path] = leaf
     if not displacements:
         return params
     move = lambda path, p: p if path not in displacements else (p + displacements[path]).astype(jnp.result_type(p))
     return jax.tree_util.tree_map_with_path(move, params)
+
+
+_asked: contextvars.ContextVar[list[Any] | None] = contextvars.ContextVar("asked", default=None)
+
+
+def look_ahead(displacement: Callable[[], Any]) -> None:
+    """Called by an ``update`` that wants its gradient elsewhere: ``displacement()`` is what to add to the parameters.
+
+    The state that it works on says ``looks_ahead = True`` (see :class:`jaxopt_course.optimizers.momentum.LookaheadState`).
+    """
+    trees = _asked.get()
+    if trees is not None:
+        trees.append(displacement())
+
+
+def _ask(owner: HyperparamsState | None, state: Any, params: Params) -> list[Any]:
+    """What the coming update adds to the parameters: it is asked itself, with its own numbers, on a gradient of zero."""
+    if owner is None:
+        raise ValueError(
+            "a look-ahead inside optax.inject_hyperparams cannot say where it wants its gradient; use it without: "
+            "the hyperparameters of jaxopt_course's optimizers are in their state already"
+        )
+    own, trees = _restrict(params, state.m), []
+    zeros = jax.tree.map(jnp.zeros_like, own)
+    token = _asked.set(trees)
+    try:
+        update = owner.rule.build(owner.values(owner.step, real_dtype(zeros))).update
+        update(zeros, owner.inner, own, value=0.0, grad=zeros, value_fn=lambda p: 0.0 * sum(map(jnp.sum, jax.tree.leaves(p))))
+    finally:
+        _asked.reset(token)
+    return trees
 
 
 def eval_params(opt_state: OptState, params: Params) -> Params:
@@ -91,11 +125,11 @@ def eval_params(opt_state: OptState, params: Params) -> Params:
 def displaced_paths(opt_state: OptState) -> set[Any]:
     """The paths of the leaves that a state's look-aheads displace."""
     paths: set[Any] = set()
-    for state, owner in _find(opt_state, "displacement"):
-        tree = jax.eval_shape(lambda s, o: s.displacement(**o.values(o.step)), state, owner)
-        here = {path for path, _ in jax.tree_util.tree_leaves_with_path(tree)}
+    for state, _ in _find(opt_state, "looks_ahead"):
+        here = {path for path, _ in jax.tree_util.tree_leaves_with_path(state.m)}
         if here & paths:
-            raise ValueError(f"two look-aheads displace the same leaf, {jax.tree_util.keystr(min(here & paths, key=str))}")
+            name = jax.tree_util.keystr(min(here & paths, key=str)) or "params"
+            raise ValueError(f"two look-aheads displace the same leaf, {name}")
         paths |= here
     return paths
 
@@ -112,12 +146,17 @@ def _find(state: Any, method: str, owner: HyperparamsState | None = None) -> Ite
         for member in state.members:
             yield from _find(member, method, owner)
         return
+    is_foreign_chain = type(state) in (tuple, collections.OrderedDict)  # optax.chain's and named_chain's
     interesting = lambda s: (
-        s is not state and (isinstance(s, (HyperparamsState, ChainState)) or type(s) is tuple or _defines(s, method))
+        s is not state
+        and (
+            isinstance(s, (HyperparamsState, ChainState)) or type(s) in (tuple, collections.OrderedDict) or _defines(s, method)
+        )
     )
     children = [c for c in jax.tree.leaves(state, is_leaf=interesting) if interesting(c)]
-    if type(state) is tuple and method == "displacement":
-        behind = [i for i, child in enumerate(state[:-1]) if any(True for _ in _find(child, method, owner))]
+    if is_foreign_chain and method == "looks_ahead":
+        members = list(state.values()) if isinstance(state, dict) else list(state)
+        behind = [member for member in members[:-1] if any(True for _ in _find(member, method, owner))]
         if behind:
             raise ValueError(
                 "optax.chain has a transformation behind a look-ahead, which must not change its step: "
@@ -130,7 +169,7 @@ def _find(state: Any, method: str, owner: HyperparamsState | None = None) -> Ite
 def _defines(state: Any, method: str) -> bool:
     if isinstance(state, ScheduleFreeState):
         return method == "eval_params"
-    return isinstance(state, tuple) and callable(getattr(type(state), method, None))
+    return isinstance(state, tuple) and bool(getattr(type(state), method, False))
 
 
 def _restrict(params: Params, like: Any) -> Any:

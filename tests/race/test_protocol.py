@@ -280,3 +280,14 @@ def test_a_problem_without_the_splits_is_refused(problem, missing):
         ValueError, match=f"race: lacking has no {missing} split; a race tunes on validation and reports on test"
     ):
         jc.race(lacking, ["sgd"])
+
+
+def test_an_error_is_better_when_it_is_less():
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(60, 3))
+    error = lambda outputs, batch: jnp.abs(outputs - batch["y"])
+    problem = jc.problems.from_arrays(x, x @ [1.0, -2.0, 0.5], test=0.2, metrics={"mean_absolute_error": error})
+    contestants = {"good": lambda rate: jc.adam(rate), "bad": lambda rate: jc.sgd(1e-6 * rate)}
+    options = {"seeds": 2, "epochs": 5, "learning_rates": [0.1, 0.11, 0.12]}
+    assert jc.race(problem, contestants, **options).data.ranking[0] == "good"
+    assert jc.race(problem, contestants, falls=False, **options).data.ranking[0] == "bad"

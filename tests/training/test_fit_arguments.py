@@ -85,7 +85,7 @@ def test_a_state_of_another_optimizer_is_refused_before_anything_compiles(proble
 def test_a_state_of_the_same_optimizer_on_other_parameters_is_refused(problems):
     state = jc.init_state(problems.least_squares(), jc.momentum(0.1))
     wrong = state._replace(params={**state.params, "w": jnp.ones(4)})
-    with pytest.raises(ValueError, match=r"opt_state.*\['w'\] has shape \(3,\); this optimizer's has \(4,\)"):
+    with pytest.raises(ValueError, match=r"another problem: its params have shapes .*'w': \(4,\).*'w': \(3,\)"):
         jc.fit(problems.least_squares(), jc.momentum(0.1), state=wrong)
 
 
@@ -93,3 +93,23 @@ def test_other_numbers_are_no_other_optimizer(problems):
     part = jc.fit(problems.least_squares(), jc.momentum(0.01), batch_size=10, steps=2)
     rest = jc.fit(problems.least_squares(), jc.momentum(0.5), batch_size=10, steps=2, state=part.state)
     np.testing.assert_allclose(rest.history.learning_rate, [0.01, 0.01], rtol=1e-6)  # the state's, as documented
+
+
+def test_a_state_of_another_problem_is_refused():
+    small, large = (jc.problems.linear_regression(num_examples=20, num_features=k) for k in (2, 3))
+    state = jc.fit(small, jc.adam(0.1), epochs=1).state
+    with pytest.raises(ValueError, match="fit: state comes from another problem: its params have shapes"):
+        jc.fit(large, jc.adam(0.1), epochs=1, state=state)
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "gradient_evaluations", "step", "seconds", "loss"])
+def test_metrics_that_would_hide_something_in_the_history_are_refused(name):
+    metrics = {name: lambda outputs, batch: outputs}
+    problem = jc.problems.from_arrays(np.eye(6), np.arange(6.0), metrics=metrics, validation=0)
+    with pytest.raises(ValueError, match=f"a metric must not be called '{name}'"):
+        jc.fit(problem, jc.sgd(0.1), epochs=1)
+
+
+def test_keys_of_too_many_bits_are_refused():
+    with pytest.raises(ValueError, match=r"key must be .* of 64 bits at most"):
+        jc.fit(jc.problems.linear_regression(num_examples=20, num_features=2), jc.sgd(0.1), epochs=1, key=2**70)

@@ -259,3 +259,28 @@ def test_a_schedule_inside_a_users_optimizer_keeps_its_own_state():
 
 def chex_close(actual, expected):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-7), actual, expected)
+
+
+def test_optax_inject_hyperparams_around_a_function_that_builds_ours_works():
+    make = lambda learning_rate: jc.chain(optax.clip(10.0), jc.sgd(learning_rate))
+    tx = optax.inject_hyperparams(make)(learning_rate=optax.linear_schedule(1.0, 0.0, 4))
+    state, steps = tx.init(PARAMS), []
+    for _ in range(3):
+        updates, state = step(tx, state)
+        steps.append(float(updates["b"][0] / -GRADS["b"][0]))
+    np.testing.assert_allclose(steps, [1.0, 0.75, 0.5], rtol=1e-6)
+
+
+@pytest.mark.parametrize("function", [jc.adam, lambda: 0.1, lambda step: jnp.ones(3) * step, lambda step: "slow"])
+def test_functions_that_are_no_schedules_are_refused_at_the_call(function):
+    with pytest.raises(TypeError, match="adam: learning_rate is a function, but no schedule"):
+        jc.adam(function)
+    with pytest.raises(TypeError, match="warmup: schedule is a function, but no schedule"):
+        jc.schedules.warmup(function, 5)
+
+
+def test_numpy_trees_do_not_warn():
+    tx = jc.adam(0.1)
+    params = {"w": np.ones(2)}
+    updates, _ = tx.update({"w": np.ones(2)}, tx.init(params), params)
+    assert updates["w"].dtype == jnp.float32

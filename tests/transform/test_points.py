@@ -132,3 +132,39 @@ def test_eval_params_of_a_masked_average_leave_gaps():
     averaged = jc.eval_params(state, params)
     close(averaged["b"], params["b"])
     assert not np.allclose(averaged["w"], params["w"])
+
+
+@jc.optimizer
+def fixed_momentum(learning_rate, momentum=0.9):
+    """Its own ``momentum`` is not the look-ahead's."""
+    return jc.chain(optax.scale(momentum / 0.9), jc.nesterov(learning_rate, 0.5))
+
+
+@jc.optimizer
+def renamed_momentum(learning_rate, mu=0.9):
+    return jc.nesterov(learning_rate, mu)
+
+
+def test_a_lookahead_inside_a_users_optimizer_keeps_its_own_momentum():
+    close(jc.gradient_point(after_one_step(fixed_momentum(0.1)), PARAMS), displaced(PARAMS, 0.5 * 0.1))
+    close(jc.gradient_point(after_one_step(renamed_momentum(0.1, 0.8)), PARAMS), displaced(PARAMS, 0.8 * 0.1))
+
+
+def test_a_lookahead_inside_an_injected_factory_is_found():
+    def clipped(learning_rate, momentum):
+        return jc.chain(optax.clip(10.0), jc.nesterov(learning_rate, momentum))
+
+    close(jc.gradient_point(after_one_step(jc.inject(clipped)(0.1, 0.8)), PARAMS), displaced(PARAMS, 0.08))
+
+
+def test_a_lookahead_inside_optax_inject_hyperparams_raises():
+    with pytest.raises(ValueError, match=r"inside optax\.inject_hyperparams cannot say where"):
+        jc.gradient_point(after_one_step(optax.inject_hyperparams(jc.nesterov)(learning_rate=0.1)), PARAMS)
+
+
+def test_named_chains_are_refused_like_chains():
+    state = optax.named_chain(("ahead", jc.nesterov(0.1)), ("half", optax.scale(0.5))).init(PARAMS)
+    with pytest.raises(ValueError, match=r"use jaxopt_course\.chain"):
+        jc.gradient_point(state, PARAMS)
+    last = optax.named_chain(("clip", optax.clip(10.0)), ("ahead", jc.nesterov(0.1, 0.9)))
+    close(jc.gradient_point(after_one_step(last), PARAMS), displaced(PARAMS, 0.09))

@@ -74,7 +74,7 @@ class Result:
         Raises:
             ValueError: the problem has no such split.
         """
-        data = getattr(self.problem.data, split, None)
+        data = self.problem.data._asdict().get(split)  # type: ignore[union-attr]  # a Data, since it is in a Problem
         if data is None:
             have = [name for name, batch in self.problem.data._asdict().items() if batch is not None]
             raise ValueError(f"evaluate: {self.problem.name} has no {split!r} split{checks.closest(split, have)}")
