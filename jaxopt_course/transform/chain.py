@@ -61,7 +61,7 @@ class ChainInit:
 def chain(*transforms: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
     """Apply transformations one after another, ours and optax's: ``optax.chain``, whose ``update`` compares.
 
-    It is equal when its members' are. Chains inside are flattened. A foreign transformation compares by identity: build it once.
+    It is equal when its members' are. Chains inside are flattened. A foreign one compares by identity: build it once.
 
     Args:
         transforms: any number of gradient transformations.

@@ -67,7 +67,7 @@ def test_a_number_or_a_tree_is_a_start_too():
     tree = (jnp.ones(2), {"b": jnp.zeros((3, 1))})
     descent = jc.minimize(lambda t: jnp.sum(t[0] ** 2) + jnp.sum((t[1]["b"] - 1) ** 2), jc.sgd(0.25), start=tree, steps=40)
     np.testing.assert_allclose(descent.params[1]["b"], np.ones((3, 1)), rtol=1e-5)
-    assert descent.history["1/b"].shape == (41, 3, 1)
+    assert descent.history["x/1/b"].shape == (41, 3, 1)
     assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(tree))
 
 
