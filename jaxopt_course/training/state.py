@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -41,7 +43,7 @@ def check_state(where: str, problem: Problem, optimizer: optax.GradientTransform
     """Raise unless ``state`` is a :class:`TrainState` whose optimizer state is of this optimizer's form."""
     if not isinstance(state, TrainState):
         raise TypeError(f"{where}: state must be the .state of an earlier result; got {type(state).__name__}")
-    start = jax.eval_shape(problem.init, jax.random.key(0))
+    start = _start_shapes(problem.init)
     for part, want in zip(("params", "model_state"), start, strict=True):
         have = getattr(state, part)
         same = jax.tree.structure(want) == jax.tree.structure(have)
@@ -64,6 +66,11 @@ def check_state(where: str, problem: Problem, optimizer: optax.GradientTransform
                 f"{jnp.shape(have)}; this optimizer's has {jnp.shape(want)}"
             )
     return state
+
+
+@functools.lru_cache(maxsize=16)
+def _start_shapes(init: Callable[[Key], tuple[Any, Any]]) -> tuple[Any, Any]:
+    return jax.eval_shape(init, jax.random.key(0))
 
 
 def as_transformation(where: str, optimizer: Any) -> optax.GradientTransformation:
