@@ -11,16 +11,18 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen, nnx
-from jaxtyping import Array, Float, Shaped
 
 from jaxopt_course.checks import Interval, check_number, check_positive_integer
 from jaxopt_course.problems.models import pixels
 from jaxopt_course.types import Key, ModelState, Params
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float, Shaped
 
 __all__ = ["ConvNet", "LinenModel", "NNXModel", "adapt", "convnet", "from_linen", "from_nnx"]
 

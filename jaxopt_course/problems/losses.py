@@ -7,11 +7,15 @@ outputs are raw scores: logits, not probabilities. One output an example may be 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
 
 from jaxopt_course.types import Batch
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float
 
 __all__ = [
     "squared_error", "half_squared_error", "binary_hinge", "multiclass_hinge", "binary_cross_entropy", "cross_entropy",

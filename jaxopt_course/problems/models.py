@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Shaped
 
 from jaxopt_course.checks import check_positive_integer, closest
 from jaxopt_course.types import Key, ModelState, Params
 
 if TYPE_CHECKING:
+    from jaxtyping import Array, Float, Shaped
+
     from jaxopt_course.problems.flax_models import convnet, from_linen, from_nnx
 
 __all__ = [

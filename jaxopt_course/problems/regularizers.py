@@ -13,7 +13,6 @@ from typing import Annotated
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
 from jaxopt_course.checks import Interval
 from jaxopt_course.types import Params, Regularizer, Scalar, parametric, real_dtype
@@ -24,7 +23,7 @@ Strength = Annotated[Scalar, Interval(0)]
 
 
 @parametric(Regularizer)
-def l1(params: Params, regularization: Strength, *, exclude_bias: bool = True) -> Float[Array, ""]:
+def l1(params: Params, regularization: Strength, *, exclude_bias: bool = True) -> jax.Array:
     """The sum of absolute weights, which drives weights to zero [A2].
 
     λ Σ |w|
@@ -46,7 +45,7 @@ def l1(params: Params, regularization: Strength, *, exclude_bias: bool = True) -
 
 
 @parametric(Regularizer)
-def l2(params: Params, regularization: Strength, *, exclude_bias: bool = True) -> Float[Array, ""]:
+def l2(params: Params, regularization: Strength, *, exclude_bias: bool = True) -> jax.Array:
     """The sum of squared weights (without a half) [A2].
 
     λ Σ w²
@@ -70,7 +69,7 @@ def l2(params: Params, regularization: Strength, *, exclude_bias: bool = True) -
 
 
 @parametric(Regularizer)
-def elastic_net(params: Params, l1: Strength, l2: Strength, *, exclude_bias: bool = True) -> Float[Array, ""]:
+def elastic_net(params: Params, l1: Strength, l2: Strength, *, exclude_bias: bool = True) -> jax.Array:
     """Both: absolute and squared weights [A2].
 
     λ₁ Σ |w| + λ₂ Σ w²
@@ -107,17 +106,17 @@ def is_bias(path: tuple) -> bool:
     return bool(path) and getattr(path[-1], "key", getattr(path[-1], "name", None)) in ("bias", "b")
 
 
-def _absolute(leaf: Array) -> Array:
+def _absolute(leaf: jax.Array) -> jax.Array:
     """|w|, with derivative 0 at 0, where JAX's own is 1."""
     zero = leaf == 0
     return jnp.where(zero, 0.0, jnp.abs(jnp.where(zero, 1.0, leaf)))
 
 
-def _square(leaf: Array) -> Array:
+def _square(leaf: jax.Array) -> jax.Array:
     return jnp.real(leaf * jnp.conj(leaf))
 
 
-def _total(measure: Callable[[Array], Array], params: Params, exclude_bias: bool) -> Array:
+def _total(measure: Callable[[jax.Array], jax.Array], params: Params, exclude_bias: bool) -> Array:
     """Σ measure(w) over the weights, in at least float32 (a bfloat16 sum of many squares would stall)."""
     dtype = real_dtype(params)
     leaves = [leaf for path, leaf in jax.tree_util.tree_leaves_with_path(params) if not (exclude_bias and is_bias(path))]

@@ -7,17 +7,19 @@ mean zero, a bias adds one eigenvalue, 1, and no coupling: the linear model's wh
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
 
 from jaxopt_course.checks import Interval, check_number, check_positive_integer
 from jaxopt_course.problems import losses, models
 from jaxopt_course.problems.objective import Data, Problem
 from jaxopt_course.problems.supervised import supervised
 from jaxopt_course.types import Params
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 __all__ = ["conditioned_inputs", "linear_regression", "logistic_regression"]
 

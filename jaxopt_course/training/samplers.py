@@ -8,12 +8,14 @@ in a millisecond, where a compiled sort takes forty, and nothing compiles.
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
-from jaxtyping import Float, Int
 
 from jaxopt_course import checks
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
 
 __all__ = ["Full", "Rows", "Sampler", "Sequential", "Shuffle", "Uniform", "full", "sequential", "shuffle", "uniform"]
 

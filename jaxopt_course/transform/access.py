@@ -103,7 +103,8 @@ def _nodes(opt_state: OptState, prefix: tuple[str, ...] = ()) -> list[tuple[tupl
 
 def _last_values(node: Any) -> dict[str, Any]:
     if isinstance(node, HyperparamsState):
-        return node.values(jnp.maximum(node.step - 1, 0))
+        scheduled = any(isinstance(value, Schedule) for value in node.hyperparams.values())
+        return node.values(jnp.maximum(node.step - 1, 0) if scheduled else node.step)
     return dict(node.hyperparams)
 
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 
 from jaxopt_course.types import Params, real_dtype
 
@@ -78,7 +80,10 @@ def zeros_like(params: Params, dtype: Any = None, *, real: bool = False) -> Para
 
     def zeros(leaf):
         own = jnp.result_type(leaf) if dtype is None else jnp.dtype(dtype)
-        return jnp.zeros(jnp.shape(leaf), jnp.finfo(own).dtype if real else own)
+        shape, own = jnp.shape(leaf), jnp.finfo(own).dtype if real else own
+        if isinstance(leaf, Tracer):
+            return jnp.zeros(shape, own)
+        return jnp.asarray(np.zeros(shape, own))  # outside of a trace jnp.zeros would compile a program for each shape
 
     return jax.tree.map(zeros, params)
 
