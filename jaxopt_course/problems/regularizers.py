@@ -116,7 +116,7 @@ def _square(leaf: jax.Array) -> jax.Array:
     return jnp.real(leaf * jnp.conj(leaf))
 
 
-def _total(measure: Callable[[jax.Array], jax.Array], params: Params, exclude_bias: bool) -> Array:
+def _total(measure: Callable[[jax.Array], jax.Array], params: Params, exclude_bias: bool) -> jax.Array:
     """Σ measure(w) over the weights, in at least float32 (a bfloat16 sum of many squares would stall)."""
     dtype = real_dtype(params)
     leaves = [leaf for path, leaf in jax.tree_util.tree_leaves_with_path(params) if not (exclude_bias and is_bias(path))]
