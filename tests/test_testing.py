@@ -125,3 +125,11 @@ def test_an_argument_without_effect_is_caught():
 def test_an_argument_that_is_not_listed_is_caught():
     with pytest.raises(AssertionError, match="listed"):
         check_factory(jc.momentum, {"learning_rate": 0.1}, {"learning_rate": ({"learning_rate": 0.1}, 0.2)})
+
+
+def test_a_factory_that_tells_numbers_from_schedules_is_caught():
+    def choosy(learning_rate):
+        return jc.sgd(0.5 * learning_rate if isinstance(learning_rate, float) else learning_rate)
+
+    with pytest.raises(AssertionError, match=r"learning_rate as .* differs"):
+        FACTORY_LAWS["numbers_arrays_and_schedules_agree"](choosy, {"learning_rate": 0.1}, {})

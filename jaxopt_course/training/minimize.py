@@ -72,7 +72,7 @@ class Minimum:
         return xr.Dataset(variables, {"step": steps, "point": np.arange(self.steps + 1)}, {"stopped": self.stopped})
 
     def plot(self, **options: Any) -> Any:
-        """The path as a figure (see :func:`jaxopt_course.report.history`)."""
+        """The loss along the path as a figure (see :func:`jaxopt_course.report.curves.history`)."""
         from jaxopt_course.report import curves
 
         return curves.history(self.history, **options)

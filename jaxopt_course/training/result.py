@@ -82,7 +82,7 @@ class Result:
         return {name: float(value) for name, value in values.items()}
 
     def plot(self, **options: Any) -> Any:
-        """The history as a figure (see :func:`jaxopt_course.report.history`)."""
+        """The history as a figure (see :func:`jaxopt_course.report.curves.history`)."""
         from jaxopt_course.report import curves
 
         return curves.history(self.history, **options)

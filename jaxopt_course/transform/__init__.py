@@ -1,8 +1,8 @@
 """An optimizer is a pure pair ``(init, update)``, and its hyperparameters are data in its state.
 
 `hyperparams` has the decorator that moves them there, `access` the two functions that read and set them; `chain` composes,
-and is equal when its members are; `points` asks a state where it wants the gradient, and what to evaluate; `leaves` applies an
-equation, written for one array, to the arrays of a tree. Everything is optax's protocol: no new classes to learn.
+and its update is equal when theirs are; `points` asks a state where it wants the gradient, and what to evaluate; `leaves`
+applies an equation, written for one array, to the arrays of a tree. Everything is optax's protocol: no new classes to learn.
 """
 
 from jaxopt_course.transform.access import hyperparams, set_hyperparams
