@@ -43,6 +43,7 @@ from jaxopt_course.problems.objective import Data, Problem
 
 # Training, and comparing
 from jaxopt_course.race import Race, race
+from jaxopt_course.sweep import grid, spaces
 from jaxopt_course.training import (
     Minimum,
     Moment,
@@ -89,6 +90,8 @@ __all__ = [
     "samplers", "stopping",
     # comparing
     "race", "Race",
+    # many trainings at once
+    "grid", "spaces",
     # holding optimizers to the laws
     "testing",
 ]  # fmt: skip
