@@ -43,7 +43,7 @@ from jaxopt_course.problems.objective import Data, Problem
 
 # Training, and comparing
 from jaxopt_course.race import Race, race
-from jaxopt_course.sweep import grid, spaces
+from jaxopt_course.sweep import best, grid, spaces, sweep
 from jaxopt_course.training import (
     Minimum,
     Moment,
@@ -91,7 +91,7 @@ __all__ = [
     # comparing
     "race", "Race",
     # many trainings at once
-    "grid", "spaces",
+    "sweep", "grid", "spaces", "best",
     # holding optimizers to the laws
     "testing",
 ]  # fmt: skip

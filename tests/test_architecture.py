@@ -15,16 +15,17 @@ PACKAGE = Path(jc.__file__).parent
 # What each layer may import of ours. `report` is loaded inside the methods named below.
 LAYERS = {
     "checks": set(),
+    "statistics": set(),
     "types": {"checks"},
     "transform": {"types", "checks"},
     "schedules": {"types", "checks"},
     "problems": {"types", "checks"},
     "optimizers": {"transform", "schedules", "types", "checks"},
     "training": {"transform", "problems.objective", "types", "checks"},
-    "sweep": {"training", "transform", "problems.objective", "types", "checks"},
+    "sweep": {"statistics", "training", "transform", "problems.objective", "types", "checks"},
     "testing": {"transform", "types", "checks"},
     "report": {"types", "checks"},
-    "race": {"optimizers", "training", "problems.objective", "transform", "types", "checks"},
+    "race": {"statistics", "optimizers", "training", "problems.objective", "transform", "types", "checks"},
     "cli": {"", "race", "optimizers", "problems", "report", "training", "types", "checks"},
     "__init__": {"optimizers", "schedules", "problems", "transform", "training", "race", "sweep", "testing"},
 }

@@ -1,7 +1,6 @@
 """Optimizers compared as an experiment should: tuned alike, run on several seeds, tested.
 
-`contestants` says who takes part; `protocol` runs the race; `outcome` labels what it found, for :mod:`jaxopt_course.report`;
-`statistics` has the intervals and tests.
+`contestants` says who takes part; `protocol` runs the race; `outcome` labels what it found, for :mod:`jaxopt_course.report`.
 """
 
 from jaxopt_course.race.contestants import Contestant, contestants

@@ -137,7 +137,7 @@ def datasets(meet: Meet, metric: str, level: float, interrupted: bool) -> RaceDa
 def _table(meet: Meet, names: list[str], metric: str, level: float, interrupted: bool) -> Any:
     import xarray as xr
 
-    from jaxopt_course.race import statistics  # scipy.stats takes a second to load
+    from jaxopt_course import statistics  # scipy.stats takes a second to load
 
     tests = {name: [_test(run) for run in meet.finals[name]] for name in names}
     measured = list(next(iter(tests.values()))[0])

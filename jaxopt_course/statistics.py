@@ -1,4 +1,4 @@
-"""What a race may claim: intervals over seeds, and differences tested paired by seed.
+"""What a comparison may claim: intervals over seeds, and differences tested paired by seed.
 
 The seeds of two optimizers share their initialisation and their mini-batches, so their results are compared seed by
 seed: the spread that the seeds have in common cancels. Every optimizer is compared with the best one, and Holm's

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jaxopt_course.race.statistics import confidence_interval, holm, paired_test
+from jaxopt_course.statistics import confidence_interval, holm, paired_test
 
 RESULTS = np.random.default_rng(3).normal([[0.9], [0.8], [0.85]], [[0.02], [0.05], [0.01]], size=(3, 7))
 

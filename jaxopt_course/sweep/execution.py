@@ -1,0 +1,281 @@
+"""Blocks of lanes, one after another: made, trained epoch by epoch, evaluated, recorded.
+
+A block is as many lanes as fit the memory budget, by the compiled programs' own account. Every block of a group runs the same
+program; the last one is filled up with repetitions, which are not recorded.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxopt_course.problems.objective import num_examples
+from jaxopt_course.sweep.flow import Flow, flow
+from jaxopt_course.sweep.matching import Group, tracing
+from jaxopt_course.sweep.population import evaluate_lanes, init_lanes, train_lanes
+from jaxopt_course.sweep.recipes import FixedProblem
+from jaxopt_course.training import samplers
+from jaxopt_course.training.progress import Progress
+from jaxopt_course.training.state import as_key
+from jaxopt_course.training.step import TRACES, TrainState
+
+__all__ = ["Clock", "Options", "Record", "Runner", "Vary"]
+
+Vary = Literal["both", "initialization", "order"]
+LOOK_EVERY = 0.5  # seconds of training between two looks
+MOST_ROWS = 1024  # steps sent off at once
+EXAMPLES = 512  # evaluated at a time, by each lane
+
+
+class Options(NamedTuple):
+    """What ``sweep`` was asked for, besides problem, factory and space; checked.
+
+    ``seeds`` and what they ``vary``; ``epochs``; ``evaluate`` each ``"epoch"``, or at the ``"end"``, or never (None);
+    ``sampler``, ``drop_remainder``; at most ``lanes`` at a time, in ``memory`` bytes.
+    """
+
+    seeds: tuple[int, ...]
+    vary: Vary
+    epochs: int
+    evaluate: Literal["epoch", "end"] | None
+    sampler: samplers.Sampler | None
+    drop_remainder: bool
+    lanes: int
+    memory: float
+
+
+class Record(NamedTuple):
+    """What one epoch of one block brought.
+
+    ``members`` of the space and ``seeds`` (by their positions), one of each for every lane; ``epoch``; ``values``, name →
+    [lanes]; ``diverged``, [lanes], the step or −1; ``last``, whether the block is done.
+    """
+
+    members: np.ndarray
+    seeds: np.ndarray
+    epoch: int
+    values: dict[str, np.ndarray]
+    diverged: np.ndarray
+    last: bool
+
+
+class _Pass(NamedTuple):
+    """Lanes that share their batches: each one's place in the group, where it starts, and the seed that orders the batches."""
+
+    places: np.ndarray
+    starts: np.ndarray
+    order: int
+
+
+@dataclasses.dataclass
+class Clock:
+    """Seconds spent compiling (tracing included), and in all."""
+
+    compiling: float = 0.0
+    began: float = dataclasses.field(default_factory=time.perf_counter)
+
+    def __call__(self, dispatch: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """Dispatch; if that traced something, the time it took was compiling."""
+        start, traces = time.perf_counter(), TRACES.total()
+        out = dispatch(*arguments, **options)
+        if TRACES.total() != traces:
+            self.compiling += time.perf_counter() - start
+        return out
+
+    @property
+    def running(self) -> float:
+        return time.perf_counter() - self.began - self.compiling
+
+
+class Runner:
+    """One group: its plan, what its lanes have in common, and its compiled programs."""
+
+    def __init__(self, group: Group, options: Options, clock: Clock):
+        self.group, self.options, self.clock = group, options, clock
+        problem = group.problem
+        self.data = jax.device_put(problem.data)
+        self.starts = options.vary == "initialization" and len(options.seeds) > 1
+        self.keys = [tuple(jax.random.split(as_key("sweep", seed))) for seed in options.seeds]  # for the start, for the run
+        model_state = jax.eval_shape(problem.init, self.keys[0][0])[1]
+        drop = options.drop_remainder or problem.objective.coupled or bool(jax.tree.leaves(model_state))
+        n = num_examples(problem.data.train)
+        self.plan = samplers.plan("sweep", options.sampler, n, group.batch_size, drop)
+        self.full = isinstance(self.plan.sampler, samplers.Full)
+        per_epoch = self.plan.steps_per_epoch
+        self.capacity = math.ceil(per_epoch / math.ceil(per_epoch / MOST_ROWS))
+        self.pace = 8
+        with tracing(group.named):
+            self.flow = self._flow()
+        self.static = {"recipe": group.recipe, "varying": self.flow.varying}
+        self.names = [name for name in self.flow.records if name != "objective" or self._regularized()]
+
+    def _flow(self) -> Flow:
+        size, dtype = self.plan.batch_size, jnp.result_type(float)
+        batch = jax.tree.map(lambda x: jax.ShapeDtypeStruct((size, *x.shape[1:]), x.dtype), self.data.train)
+        weights = jax.ShapeDtypeStruct((size,), dtype) if self.plan.weighted and not self.full else None
+        lane = jax.tree.map(lambda leaf: leaf[0], self.group.lanes)
+        start = self._start(np.zeros(1, int))
+        start = jax.tree.map(lambda leaf: leaf[0], start) if self.starts else start
+        return flow(self.group.recipe, self.group.make, self.starts, lane, start, self.keys[0][1], batch, weights)
+
+    def _regularized(self) -> bool:
+        fixed = isinstance(self.group.recipe.problem, FixedProblem)
+        return (self.group.lanes.regularizer if fixed else self.group.problem.regularizer) is not None
+
+    @property
+    def steps(self) -> int:
+        """Of all runs together."""
+        return self.options.epochs * self.plan.steps_per_epoch * len(self.group.members) * len(self.options.seeds)
+
+    def run(self, bar: Progress) -> Iterator[Record]:
+        """Every epoch of every block, as it is done."""
+        passes = list(self._passes())
+        size = self._fitting(len(passes[0].places))
+        for places, starts, order in passes:
+            for first in range(0, len(places), size):
+                yield from self._block(_Pass(places[first:][:size], starts[first:][:size], order), size, bar)
+
+    def _passes(self) -> Iterator[_Pass]:
+        members, seeds = np.arange(len(self.group.members)), np.arange(len(self.options.seeds))
+        if self.options.vary == "initialization":
+            yield _Pass(np.repeat(members, len(seeds)), np.tile(seeds, len(members)), 0)
+            return
+        for seed in seeds:
+            yield _Pass(members, np.full(len(members), seed if self.options.vary == "both" else 0), int(seed))
+
+    def _fitting(self, wanted: int) -> int:
+        """How many lanes to train at a time: as many as fit, in blocks of one size."""
+        limit = min(wanted, self.options.lanes)
+        while True:
+            size = math.ceil(wanted / math.ceil(wanted / limit))
+            needed = self.clock(self._bytes, size)
+            if needed <= self.options.memory:
+                return size
+            if size == 1:
+                raise ValueError(
+                    f"sweep: memory must be at least {needed / 2**20:.1f} MiB, which one lane needs (data included); "
+                    f"got {self.options.memory / 2**20:.1f} MiB"
+                )
+            limit = max(1, min(size - 1, int(size * self.options.memory / needed)))
+
+    def _bytes(self, size: int) -> int:
+        """What the compiled programs of so many lanes need at once, by their own account; they stay compiled."""
+        shape = lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape[1:]), leaf.dtype)
+        lanes = jax.tree.map(shape, self.group.lanes)
+        start = jax.tree.map(shape, self._start(np.zeros(1, int))) if self.starts else self._start(np.zeros(1, int))
+        state = init_lanes.eval_shape(
+            make=self.group.make, starts=self.starts, lanes=lanes, start=start, key=self.keys[0][1], **self.static
+        )
+        of_each = lambda dtype: jax.ShapeDtypeStruct((size,), dtype)
+        train = train_lanes.lower(
+            lanes=lanes, state=state, totals={name: of_each(jnp.result_type(float)) for name in self.names},
+            diverged=of_each(jnp.int32), data=self.data.train, rows=self._rows(self.plan, 0, 1),
+            shares=self._shares(self.plan, 0, 1), count=np.int32(1), **self.static,
+        )  # fmt: skip
+        programs = [train]
+        if self.options.evaluate and self.data.validation is not None:
+            programs.append(self._evaluation(evaluate_lanes.lower, lanes, state, self.data.validation))
+        return max(_resident(program.compile().memory_analysis()) for program in programs)
+
+    def _block(self, own: _Pass, size: int, bar: Progress) -> Iterator[Record]:
+        count = len(own.places)
+        fill = np.minimum(np.arange(size), count - 1)
+        lanes = jax.tree.map(lambda leaf: leaf[own.places[fill]], self.group.lanes)
+        key = self.keys[own.order][1]
+        plan = dataclasses.replace(self.plan, seed=tuple(int(word) for word in np.ravel(jax.random.key_data(key))))
+        state = self.clock(
+            init_lanes, make=self.group.make, starts=self.starts, lanes=lanes, start=self._start(own.starts[fill]), key=key,
+            **self.static,
+        )  # fmt: skip
+        members, seeds = np.array(self.group.members)[own.places], own.starts if self.starts else np.full(count, own.order)
+        diverged, finite = np.full(size, -1, np.int32), np.ones(size, bool)
+        for epoch in range(self.options.epochs + 1):
+            last, values = epoch == self.options.epochs, {}
+            if epoch:
+                state, values, diverged, finite = self._epoch(plan, epoch, lanes, state, diverged, bar, count)
+            values |= self._evaluations(lanes, state, epoch, last)
+            values, failed, finite = jax.device_get((values, diverged, finite))
+            values = {k: np.where((failed < 0) & finite, column, np.nan)[:count] for k, column in values.items()}
+            if last:  # non-finite since the last step, whose loss did not see it
+                failed = np.where((failed < 0) & ~finite, epoch * plan.steps_per_epoch, failed)
+            yield Record(members, seeds, epoch, values, failed[:count], last)
+
+    def _epoch(
+        self, plan: samplers.Plan, epoch: int, lanes: Any, state: TrainState, diverged: Any, bar: Progress, count: int
+    ) -> tuple[TrainState, dict[str, Any], Any, Any]:
+        """One pass over the data, in pieces of about half a second."""
+        totals: Any = {name: np.zeros(diverged.shape, jnp.result_type(float)) for name in self.names}
+        finite, done, end = None, (epoch - 1) * plan.steps_per_epoch, epoch * plan.steps_per_epoch
+        while done < end:
+            began = time.perf_counter()
+            steps = min(self.capacity, end - done, self.pace)
+            state, totals, diverged, finite = self.clock(
+                train_lanes,
+                lanes=lanes,
+                state=state,
+                totals=totals,
+                diverged=diverged,
+                data=self.data.train,
+                rows=self._rows(plan, done, steps),
+                shares=self._shares(plan, done, steps),
+                count=np.int32(steps),
+                **self.static,
+            )
+            jax.block_until_ready(diverged)
+            done += steps
+            bar.advance(steps * count)
+            self.pace = max(1, min(4 * self.pace, int(LOOK_EVERY * steps / (time.perf_counter() - began))))
+        return state, totals, diverged, finite
+
+    def _evaluations(self, lanes: Any, state: TrainState, epoch: int, last: bool) -> dict[str, Any]:
+        """``validation_…``, and at the end ``test_…``."""
+        wanted = self.options.evaluate == "epoch" or (self.options.evaluate == "end" and last)
+        splits = ("validation", "test") if last else ("validation",)
+        found = {}
+        for split in splits if wanted else ():
+            if (data := getattr(self.data, split)) is not None:
+                values = self.clock(self._evaluation, evaluate_lanes, lanes, state, data)
+                found |= {f"{split}_{name}": value for name, value in values.items()}
+        return found
+
+    def _evaluation(self, call: Callable[..., Any], lanes: Any, state: TrainState, data: Any) -> Any:
+        return call(lanes=lanes, state=state, data=data, batch_size=min(EXAMPLES, num_examples(data)), **self.static)
+
+    def _start(self, starts: np.ndarray) -> Any:
+        """What lanes start from, with a lane axis if they differ: parameters and model state, or keys."""
+        keys = [self.keys[seed][0] for seed in (starts if self.starts else starts[:1])]
+        if isinstance(self.group.recipe.problem, FixedProblem):
+            made = {id(key): self.group.problem.init(key) for key in keys}
+            keys = [made[id(key)] for key in keys]
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *keys) if self.starts else keys[0]
+
+    def _rows(self, plan: samplers.Plan, start: int, steps: int) -> Any:
+        if self.full:
+            return None
+        rows = plan.rows(start, start + steps)
+        return jax.tree.map(lambda x: self._padded(x, jax.dtypes.canonicalize_dtype(x.dtype)), rows)
+
+    def _shares(self, plan: samplers.Plan, start: int, steps: int) -> np.ndarray:
+        """Each step's share of its epoch's examples."""
+        seen = plan.examples(np.arange(start, start + steps + 1))
+        return self._padded(np.diff(seen) / plan.examples(np.array(plan.steps_per_epoch)), jnp.result_type(float))
+
+    def _padded(self, rows: np.ndarray, dtype: Any) -> np.ndarray:
+        out = np.zeros((self.capacity, *rows.shape[1:]), dtype)
+        out[: len(rows)] = rows
+        return out
+
+
+def _resident(memory: Any) -> int:
+    """Of a program's own account: arguments, results and temporaries, those that share memory once."""
+    if memory is None:  # a backend that keeps none
+        return 0
+    kept = memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
+    return kept - memory.alias_size_in_bytes

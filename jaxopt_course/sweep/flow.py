@@ -1,0 +1,90 @@
+"""Where a lane's numbers flow: which leaves of its state differ between lanes, and which swept names reach no update.
+
+Read off the step's program, without running it, so it holds for every value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import jax
+from jax.interpreters.partial_eval import dce_jaxpr
+
+from jaxopt_course.sweep.population import Varying, evaluated_lane, init_lane, lane_step
+from jaxopt_course.sweep.recipes import Call, Lane, Recipe
+from jaxopt_course.types import Batch, Key
+
+__all__ = ["Flow", "flow", "fingerprint"]
+
+
+class Flow(NamedTuple):
+    """What :func:`flow` found.
+
+    Attributes:
+        varying: which leaves of the state need a lane axis.
+        unused: the names that no data flows from, neither to the parameters nor to what is evaluated.
+        records: what a step records.
+    """
+
+    varying: Varying
+    unused: tuple[str, ...]
+    records: tuple[str, ...]
+
+
+def flow(recipe: Recipe, make: Call, starts: bool, lane: Lane, start: Any, key: Key, batch: Batch, weights: Any) -> Flow:
+    """Follow one lane's numbers through its first state, and from each state to the next.
+
+    Args:
+        recipe, make: what makes the program; ``make`` is the optimizer's factory.
+        starts: whether lanes differ in what they start from.
+        lane, start, key, batch, weights: examples (shapes do) of what :func:`~jaxopt_course.sweep.population.init_lane` and
+            :func:`~jaxopt_course.sweep.population.lane_step` take.
+    """
+    begin = lambda lane, start: init_lane(recipe, make, lane, start, key)
+
+    def step(lane, state, batch, weights):
+        new, records = lane_step(recipe, lane, state, batch, weights)
+        return new, evaluated_lane(recipe, lane, new), records
+
+    state = jax.eval_shape(begin, lane, start)
+    first = _dependencies(begin, lane, start)
+    then = _dependencies(step, lane, state, batch, weights)
+    lanes, states = len(jax.tree.leaves(lane)), len(jax.tree.leaves(state))
+    inputs = range(lanes, lanes + states)
+
+    def reached(sources: set[int], start: bool) -> list[bool]:
+        """The leaves of the state, and the outputs after them, that these leaves of the lane (and the start) get to."""
+        inside = [bool(sources & used) or (start and any(i >= lanes for i in used)) for used in first]
+        while True:
+            live = sources | {i for i, leaf in zip(inputs, inside, strict=True) if leaf}
+            outputs = [bool(live & used) for used in then]
+            grown = [a or b for a, b in zip(inside, outputs, strict=False)]
+            if grown == inside:
+                return grown + outputs[states:]
+            inside = grown
+
+    named = {name: {i} for i, name in enumerate(sorted(lane.values), start=1)}  # the first leaf is the place
+    params = len(jax.tree.leaves(state.params))
+    matters = {name: reached(sources, start=False) for name, sources in named.items()}
+    unused = tuple(name for name, leaves in matters.items() if not any((*leaves[:params], *leaves[states:])))
+    records = jax.eval_shape(step, lane, state, batch, weights)[2]
+    return Flow(tuple(reached(set(range(lanes)), starts)[:states]), unused, tuple(records))
+
+
+def fingerprint(function: Callable[..., Any], *arguments: Any) -> tuple[str, list[bytes]]:
+    """A function's program and constants: equal for functions that compute the same in the same way."""
+    program = jax.make_jaxpr(function)(*arguments)
+    constants = [bytes(memoryview(jax.device_get(c)).cast("B")) if hasattr(c, "dtype") else b"" for c in program.consts]
+    return str(program.jaxpr), constants
+
+
+def _dependencies(function: Callable[..., Any], *arguments: Any) -> list[set[int]]:
+    """For each leaf that a function returns, the leaves of its arguments that it depends on."""
+    program = jax.make_jaxpr(function)(*arguments).jaxpr
+    count = len(program.outvars)
+    return [_used(dce_jaxpr(program, [i == j for j in range(count)])[1]) for i in range(count)]
+
+
+def _used(flags: Iterable[bool]) -> set[int]:
+    return {i for i, flag in enumerate(flags) if flag}

@@ -1,0 +1,139 @@
+"""A population's compiled programs: training's own step, ``vmap``-ped over lanes inside the loop over shared batches.
+
+A lane is one configuration (with one initialisation). All lanes see the same mini-batch at the same step, so a dense
+layer's many small products become one large one. What no lane's numbers reach (step counters, hyperparameters that are not
+swept) keeps no lane axis, so a ``cond`` on the step stays a ``cond``. A lane that turns non-finite stays so, alone.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxopt_course.sweep.recipes import Call, Lane, Recipe
+from jaxopt_course.training.step import TRACES, TrainState, evaluate, train_step
+from jaxopt_course.transform import eval_params
+from jaxopt_course.types import Batch, Key
+
+__all__ = ["Varying", "evaluate_lanes", "evaluated_lane", "init_lane", "init_lanes", "lane_step", "train_lanes"]
+
+Varying = tuple[bool, ...]  # for each leaf of a TrainState: whether it has a lane axis, its first
+
+
+def init_lane(recipe: Recipe, make: Call, lane: Lane, start: Any, key: Key) -> TrainState:
+    """One lane's first state; its optimizer state is a list of leaves (see :class:`RebuiltOptimizer`)."""
+    params, model_state = recipe.problem.start(lane, start)
+    opt_state = jax.tree.leaves(make(lane.values).init(params))
+    strong = lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf))  # weakly typed, a loop's carry would change its type
+    params, model_state, opt_state = jax.tree.map(strong, (params, model_state, opt_state))
+    return TrainState(params, model_state, opt_state, key, jnp.zeros((), jnp.int32))
+
+
+def lane_step(recipe: Recipe, lane: Lane, state: TrainState, batch: Batch, weights: Any) -> tuple[TrainState, dict]:
+    """One step of one lane, and what is recorded of it."""
+    program, regularizer, structure = recipe.program(lane, state.params)
+    whole = state._replace(opt_state=structure.unflatten(state.opt_state))
+    new, report = train_step(program, whole, batch, weights, regularizer)
+    new = new._replace(opt_state=jax.tree.leaves(new.opt_state))
+    like = lambda n, o: n if n.dtype == o.dtype else n.astype(o.dtype)  # a loop's carry keeps its dtypes
+    return jax.tree.map(like, new, state), {"loss": report.loss, "objective": report.objective, **report.metrics}
+
+
+def evaluated_lane(recipe: Recipe, lane: Lane, state: TrainState) -> Any:
+    """The parameters of one lane that are evaluated."""
+    structure = recipe.program(lane, state.params)[2]
+    return eval_params(structure.unflatten(state.opt_state), state.params)
+
+
+@functools.partial(
+    jax.jit, static_argnames=("recipe", "make", "varying", "starts"), compiler_options={"xla_backend_optimization_level": 0}
+)
+def init_lanes(recipe, make, varying, starts, lanes, start, key):
+    """All lanes' first states.
+
+    Args:
+        recipe, make, varying: static; ``make`` is the optimizer's factory.
+        starts: whether ``start`` has a lane axis (static).
+        lanes: a :class:`Lane` whose leaves have a lane axis.
+        start: what the recipe's problem starts from.
+        key: of dropout, the same for all.
+    """
+    TRACES["init_lanes"] += 1
+    init = jax.vmap(lambda lane, start: init_lane(recipe, make, lane, start, key), in_axes=(0, 0 if starts else None))
+    return _joined(varying, init(lanes, start))
+
+
+@functools.partial(jax.jit, static_argnames=("recipe", "varying"), donate_argnames=("state", "totals", "diverged"))
+def train_lanes(recipe, varying, lanes, state, totals, diverged, data, rows, shares, count):
+    """``count`` steps of all lanes.
+
+    Args:
+        recipe, varying: static.
+        lanes: a :class:`Lane` whose leaves have a lane axis.
+        state: a :class:`TrainState`, its leaves with a lane axis where ``varying``; donated.
+        totals: name → [lanes], to which each step's records are added, times the step's share; donated.
+        diverged: [lanes], the first step whose objective was not finite; −1 before there is one; donated.
+        data: the training split.
+        rows: indices [steps, B] and weights [steps, B] or None; or None: all the data at every step.
+        shares: [steps], the weight of each step in the totals.
+        count: how many of the rows.
+
+    Returns:
+        ``state``, ``totals``, ``diverged``; and [lanes], whether the parameters are finite.
+    """
+    TRACES["train_lanes"] += 1
+
+    def one(i, carry):
+        state, totals, diverged = carry
+        batch, weights = _batch(data, rows, i)
+        across = jax.vmap(
+            lambda lane, state: lane_step(recipe, lane, state, batch, weights), in_axes=(0, _axes(varying, state))
+        )
+        new, records = across(lanes, state)
+        state = _joined(varying, new)
+        totals = {name: total + shares[i] * records[name] for name, total in totals.items()}
+        failed = (diverged < 0) & ~jnp.isfinite(records["objective"])
+        return state, totals, jnp.where(failed, state.step, diverged)
+
+    state, totals, diverged = jax.lax.fori_loop(0, count, one, (state, totals, diverged))
+    finite = jax.vmap(_finite, in_axes=(_axes(varying, state),), axis_size=diverged.size)(state)
+    return state, totals, diverged, finite
+
+
+@functools.partial(jax.jit, static_argnames=("recipe", "varying", "batch_size"))
+def evaluate_lanes(recipe, varying, lanes, state, data, *, batch_size):
+    """Loss, objective (where there is a regulariser) and metrics of all lanes over a whole split: name → [lanes]."""
+    TRACES["evaluate_lanes"] += 1
+
+    def one(lane, state):
+        program, regularizer, _ = recipe.program(lane, state.params)
+        params = evaluated_lane(recipe, lane, state)
+        values = evaluate(program.objective, params, state.model_state, data, regularizer, batch_size=batch_size)
+        return {name: value for name, value in values.items() if name != "objective" or regularizer is not None}
+
+    return jax.vmap(one, in_axes=(0, _axes(varying, state)))(lanes, state)
+
+
+def _finite(state: TrainState) -> jax.Array:
+    return jnp.array([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params)]).all()
+
+
+def _axes(varying: Varying, state: TrainState) -> TrainState:
+    """``vmap``'s in_axes for a state."""
+    return jax.tree.unflatten(jax.tree.structure(state), [0 if varies else None for varies in varying])
+
+
+def _joined(varying: Varying, state: TrainState) -> TrainState:
+    """``vmap``'s output with the lane axis taken off the leaves that all lanes share."""
+    leaves, structure = jax.tree.flatten(state)
+    return structure.unflatten([leaf if varies else leaf[0] for leaf, varies in zip(leaves, varying, strict=True)])
+
+
+def _batch(data: Batch, rows: Any, i: jax.Array) -> tuple[Batch, jax.Array | None]:
+    if rows is None:
+        return data, None
+    indices, weights = jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, i, keepdims=False), rows)
+    return jax.tree.map(lambda x: x.at[indices].get(mode="promise_in_bounds"), data), weights

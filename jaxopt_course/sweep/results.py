@@ -1,0 +1,157 @@
+"""What a sweep found, as a labelled dataset; and the best configuration in it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jaxopt_course import checks
+from jaxopt_course.sweep.execution import Record
+from jaxopt_course.sweep.spaces import Space
+from jaxopt_course.types import falls as falls_by_name
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["Table", "best"]
+
+DESCRIPTIONS = {
+    "seed": "the run's key: what jc.fit(..., key=seed) takes",
+    "epoch": "passes over the training data so far",
+    "loss": "mean over the epoch's steps of the batch's loss, at the gradient point",
+    "objective": "loss plus the regulariser",
+    "diverged_step": "the first step whose objective was not finite; -1: none. Everything after it is NaN",
+    "configuration": "number of the configuration, from 0",
+}
+
+
+@dataclasses.dataclass
+class Table:
+    """Collects records; :meth:`dataset` labels them. What has not come in is NaN.
+
+    Attributes:
+        space, seeds, epochs: what the axes are.
+        columns: name → [configurations, seeds, epochs + 1], or without the last axis for the test split.
+        diverged: [configurations, seeds].
+    """
+
+    space: Space
+    seeds: tuple[int, ...]
+    epochs: int
+    columns: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    diverged: np.ndarray = dataclasses.field(init=False)
+
+    def __post_init__(self):
+        self.diverged = np.full((len(self.space), len(self.seeds)), -1)
+
+    def add(self, record: Record) -> None:
+        """Take in what one epoch of one block brought."""
+        for name, values in record.values.items():
+            test = name.startswith("test_")
+            shape = self.diverged.shape if test else (*self.diverged.shape, self.epochs + 1)
+            column = self.columns.setdefault(name, np.full(shape, np.nan, values.dtype))
+            place = (record.members, record.seeds) if test else (record.members, record.seeds, record.epoch)
+            column[place] = values
+        self.diverged[record.members, record.seeds] = record.diverged
+
+    def dataset(self, attributes: dict[str, Any]) -> xr.Dataset:
+        """Over the space's axes, ``seed``, and ``epoch``."""
+        import xarray as xr
+
+        dims = [name for name, _ in self.space.axes]
+        columns = {**self.columns, "diverged_step": self.diverged}
+        variables = {
+            name: (
+                [*dims, "seed", "epoch"][: len(dims) + values.ndim - 1],
+                values.reshape(*self.space.shape, *values.shape[1:]),
+            )
+            for name, values in columns.items()
+        }
+        coordinates: dict[str, Any] = dict(self.space.coordinates())
+        coordinates |= {"seed": list(self.seeds), "epoch": np.arange(self.epochs + 1)}
+        if self.space.kind != "grid":
+            coordinates["configuration"] = np.arange(len(self.space))
+        dataset = xr.Dataset(variables, coordinates, attributes)
+        for name in dataset.variables:
+            dataset[name].attrs["description"] = _describe(str(name), self.space)
+            dataset[name].attrs["units"] = "1"
+        return dataset
+
+
+def best(
+    results: xr.Dataset, metric: str = "validation_loss", *, falls: bool | None = None, level: float = 0.95
+) -> xr.Dataset:
+    """The configuration that is best on validation at the end, and what it reaches, on test too, over seeds.
+
+    argmin_c meanₛ metric(c, s); then for each quantity q: mean ± t · s/√n over seeds
+
+    A configuration with a diverged or missing seed is not chosen: averaging the seeds that survived would reward divergence.
+
+    Args:
+        results: what ``jc.sweep`` returned, or ``xarray.open_dataset`` of it.
+        metric: what to choose by: a variable over ``epoch``, whose last value counts. Test values cannot choose.
+        falls: whether less of it is better; by default where its name has "loss", "error" or "objective" in it.
+        level: of the confidence intervals (Student's t).
+
+    Returns:
+        A dataset without axes: the chosen hyperparameters as coordinates; for each quantity ``q``, ``q_low``, ``q_high``:
+        mean and interval (NaN with one seed).
+
+    Raises:
+        ValueError: an unknown metric (with the closest match), a test metric, or no configuration with all its seeds.
+
+    >>> import jaxopt_course as jc
+    >>> from jaxopt_course.sweep import sweep
+    >>> results = sweep(jc.problems.digits(), jc.sgd, jc.grid(learning_rate=[0.01, 0.1, 1000.0]), seeds=2, epochs=1)
+    >>> winner = best(results)
+    >>> float(winner.learning_rate), bool(winner.test_accuracy_low < winner.test_accuracy)
+    (0.1, True)
+    """
+    from jaxopt_course.statistics import confidence_interval
+
+    names = [str(name) for name in results.data_vars if "epoch" in results[name].dims]
+    if metric.startswith("test_"):
+        raise ValueError(f"best: metric must not be a test value, which is reported, not chosen by; got {metric!r}")
+    if metric not in names:
+        raise ValueError(f"best: unknown metric {metric!r}{checks.closest(metric, names)}")
+    final = results.isel(epoch=-1, drop=True)
+    dims = [dim for dim in results["diverged_step"].dims if dim != "seed"]
+    scores = final[metric].transpose(*dims, "seed")
+    means = np.asarray(scores.values, float).mean(axis=-1)
+    lower = falls_by_name(metric) if falls is None else falls
+    ranked = np.where(np.isfinite(means), means if lower else -means, math.inf)
+    if not np.isfinite(ranked).any():
+        raise ValueError(f"best: no configuration has a finite {metric} at the end for all its seeds")
+    place = np.unravel_index(int(np.argmin(ranked)), ranked.shape)
+    chosen = final.isel(dict(zip(dims, map(int, place), strict=True)))
+    quantities = [str(name) for name in chosen.data_vars if name != "diverged_step"]
+    found = {
+        name + end: ((), float(value), chosen[name].attrs)
+        for name in quantities
+        for end, value in zip(("", "_low", "_high"), confidence_interval(chosen[name].values, level), strict=True)
+    }
+    kept = {name: chosen.coords[name] for name in chosen.coords if name != "seed"}
+    attributes = {**results.attrs, "selection": metric, "lower_is_better": int(lower), "level": level}
+    return chosen.drop_vars([*quantities, "diverged_step", "seed"]).assign(found).assign_coords(kept).assign_attrs(attributes)
+
+
+def versions() -> str:
+    """Ours, and those of what computes."""
+    return ", ".join(f"{name} {metadata.version(name)}" for name in ("jaxopt_course", "jax", "jaxlib", "optax"))
+
+
+def _describe(name: str, space: Space) -> str:
+    if name in space.names:
+        return f"{name}: swept, {'traced' if name in space.traced else 'compiled once for each value'}"
+    if name in DESCRIPTIONS:
+        return DESCRIPTIONS[name]
+    split, _, metric = name.partition("_")
+    if split == "validation":
+        return f"{metric}, mean over the validation split, at the end of the epoch"
+    if split == "test":
+        return f"{metric}, mean over the test split, at the end of the last epoch"
+    return f"{name}, mean over the epoch's steps"

@@ -1,0 +1,170 @@
+"""``jc.sweep``: what it takes, and what it refuses."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import jax
+import numpy as np
+import optax
+
+from jaxopt_course import checks
+from jaxopt_course.problems.objective import Problem
+from jaxopt_course.sweep.execution import Clock, Options, Runner, Vary
+from jaxopt_course.sweep.matching import match
+from jaxopt_course.sweep.results import Table, versions
+from jaxopt_course.sweep.spaces import Space
+from jaxopt_course.training import samplers
+from jaxopt_course.training.progress import Progress
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["sweep"]
+
+LANES = 128
+
+
+def sweep(
+    problem: Problem | Callable[..., Problem],
+    factory: Callable[..., optax.GradientTransformation] | optax.GradientTransformation,
+    space: Space,
+    *,
+    seeds: int | Sequence[int] = 5,
+    vary: Vary = "both",
+    batch_size: int | None = None,
+    epochs: int = 5,
+    sampler: samplers.Sampler | None = None,
+    drop_remainder: bool = False,
+    evaluate: Literal["epoch", "end"] | None = "epoch",
+    lanes: int = LANES,
+    memory: float | None = None,
+    progress: bool = False,
+) -> xr.Dataset:
+    """Train every configuration of a space, on every seed, as one program.
+
+    θᵢ ← θᵢ + updateᵢ(∇Lᵢ(θᵢ)), on one mini-batch for all i
+
+    Floats are data: all their values train side by side, ``vmap``-ped inside the loop over batches. Each run is what
+    ``jc.fit(problem, factory(**configuration), batch_size=…, epochs=…, key=seed)`` gives, up to rounding.
+
+    Args:
+        problem: what to train; or a function from swept values to it (a regulariser's λ is data; a width compiles).
+        factory: from swept values to an optimizer: a factory of ours, of optax's, or a function with anything inside.
+        space: from ``jc.grid`` or :mod:`jc.spaces <jaxopt_course.sweep.spaces>`. Names find their place by the arguments of
+            ``factory`` and ``problem``; ``batch_size`` can be swept too.
+        seeds: 0, 1, … so many; or the seeds themselves.
+        vary: what a seed decides: the ``"initialization"``, the ``"order"`` of examples (and dropout), or ``"both"``; the
+            first seed decides the rest.
+        batch_size: m; 32 by default (n under ``samplers.full()``).
+        epochs: passes over the data in every run.
+        sampler, drop_remainder: as for ``jc.fit``.
+        evaluate: on the validation split after each ``"epoch"``, or at the ``"end"``, or never (None); on the test split at
+            the end.
+        lanes: train at most so many configurations at a time.
+        memory: bytes that they may take together, by the compiled program's own account, the data included; by default half
+            of what is free.
+        progress: show a progress bar over all runs.
+
+    Returns:
+        A dataset over the space's axes, ``seed`` and ``epoch``: ``loss``, ``validation_…``; ``test_…`` at the end; and
+        ``diverged_step``: a run that turned non-finite is NaN from there, and harms no other. Ctrl-C ends the sweep early:
+        what is done is there, the rest NaN, and the attribute ``incomplete`` is 1.
+
+    Raises:
+        TypeError, ValueError: a name that nothing takes (with the closest match), that two take, or that changes nothing;
+            a value that an optimizer refuses; a bad number; a budget smaller than one lane.
+
+    >>> import jaxopt_course as jc
+    >>> results = sweep(jc.problems.digits(), jc.momentum, jc.grid(learning_rate=[0.01, 0.1], momentum=[0.0, 0.5, 0.9]),
+    ...                 seeds=2, epochs=1)
+    >>> dict(results.validation_loss.sizes)
+    {'learning_rate': 2, 'momentum': 3, 'seed': 2, 'epoch': 2}
+
+    References:
+        Lectures 001, 003: hyperparameters are chosen on validation, the result is reported on test [A3].
+    """
+    if not isinstance(space, Space):
+        raise TypeError(f"sweep: space must come from jc.grid or jc.spaces; got {space!r}")
+    options = Options(
+        _seeds(seeds),
+        _choice("vary", vary, ("both", "initialization", "order")),
+        checks.check_positive_integer("sweep", "epochs", epochs),
+        None if evaluate is None else _choice("evaluate", evaluate, ("epoch", "end")),
+        sampler,
+        drop_remainder,
+        checks.check_positive_integer("sweep", "lanes", lanes),
+        _memory(memory),
+    )
+    if batch_size is not None and "batch_size" in space.names:
+        raise ValueError(f"sweep: batch_size is an axis of the space, and given too: {batch_size!r}")
+    clock, table, incomplete = Clock(), Table(space, options.seeds, options.epochs), False
+    runners = [Runner(group, options, clock) for group in match(problem, factory, space, batch_size)]
+    _check_uses(runners)
+    with Progress(sum(runner.steps for runner in runners), progress, "sweep") as bar:
+        try:
+            for runner in runners:
+                for record in runner.run(bar):
+                    table.add(record)
+        except KeyboardInterrupt:
+            incomplete = True
+    if not table.columns:
+        raise KeyboardInterrupt("sweep: before the first result")
+    first = runners[0]
+    return table.dataset(
+        {
+            "title": f"{len(space)} configurations on {first.group.problem.name}",
+            "problem": first.group.problem.name,
+            "factory": getattr(factory, "__name__", type(factory).__name__),
+            "space": repr(space),
+            "batch_size": "swept" if "batch_size" in space.names else first.plan.batch_size,
+            "epochs": options.epochs,
+            "seeds": len(options.seeds),
+            "vary": options.vary,
+            "sampler": repr(first.plan.sampler),
+            "incomplete": int(incomplete),
+            "compile_seconds": clock.compiling,
+            "run_seconds": clock.running,
+            "versions": versions(),
+        }
+    )
+
+
+def _check_uses(runners: Sequence[Runner]) -> None:
+    """Raise for a traced name that reaches no update, in no group."""
+    unused = set.intersection(*(set(runner.flow.unused) for runner in runners))
+    for name in sorted(unused):
+        raise ValueError(f"sweep: the {runners[0].group.named[name]} does not depend on {name!r}: its factory ignores it")
+
+
+def _seeds(seeds: Any) -> tuple[int, ...]:
+    if isinstance(seeds, (str, bytes)) or not isinstance(seeds, Sequence | np.ndarray | range):
+        return tuple(range(checks.check_positive_integer("sweep", "seeds", seeds)))
+    for seed in seeds:
+        if isinstance(seed, (bool, np.bool_)) or not isinstance(seed, (int, np.integer)):
+            raise TypeError(f"sweep: seeds must be a number of seeds, or integers; got {seed!r}")
+    found = tuple(int(seed) for seed in seeds)
+    if not found or len(set(found)) < len(found):
+        raise ValueError(f"sweep: seeds must be at least one, each once; got {seeds!r}")
+    return found
+
+
+def _choice(name: str, value: Any, choices: tuple[str, ...]) -> Any:
+    if value not in choices:
+        raise ValueError(f"sweep: unknown {name} {value!r}{checks.closest(value, choices)}")
+    return value
+
+
+def _memory(memory: Any) -> float:
+    """The budget in bytes: as given, or half of what is free."""
+    if memory is not None:
+        checks.check_number("sweep", "memory", memory, checks.Interval(0, open_low=True))
+        return float(memory)
+    statistics = jax.devices()[0].memory_stats() or {}
+    if "bytes_limit" in statistics:
+        return 0.5 * (statistics["bytes_limit"] - statistics.get("bytes_in_use", 0))
+    if "SC_AVPHYS_PAGES" in os.sysconf_names:
+        return 0.5 * os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return 2.0**30
