@@ -19,7 +19,7 @@ import numpy as np
 from jaxopt_course.problems.objective import num_examples
 from jaxopt_course.sweep.flow import Flow, flow
 from jaxopt_course.sweep.matching import Group, tracing
-from jaxopt_course.sweep.population import evaluate_lanes, init_lanes, train_lanes
+from jaxopt_course.sweep.population import average_lanes, evaluate_lanes, init_lanes, train_lanes
 from jaxopt_course.sweep.recipes import FixedProblem
 from jaxopt_course.training import samplers
 from jaxopt_course.training.progress import Progress
@@ -246,7 +246,17 @@ class Runner:
         return found
 
     def _evaluation(self, call: Callable[..., Any], lanes: Any, state: TrainState, data: Any) -> Any:
-        return call(lanes=lanes, state=state, data=data, batch_size=min(EXAMPLES, num_examples(data)), **self.static)
+        """``call`` is the compiled evaluation, or its ``lower``."""
+        problem, (params, model_state, *_) = self.group.recipe.problem, state
+        varying = self.flow.varying[: len(jax.tree.leaves((params, model_state)))]
+        if self.flow.averages:
+            average = average_lanes if call is evaluate_lanes else average_lanes.eval_shape
+            params = average(lanes=lanes, state=state, **self.static)
+            varying = tuple(True for _ in jax.tree.leaves(params)) + varying[len(jax.tree.leaves(params)) :]
+        if isinstance(problem, FixedProblem):
+            lanes = lanes._replace(values={})
+        size = min(EXAMPLES, num_examples(data))
+        return call(problem=problem, varying=varying, lanes=lanes, model=(params, model_state), data=data, batch_size=size)
 
     def _start(self, starts: np.ndarray) -> Any:
         """What lanes start from, with a lane axis if they differ: parameters and model state, or keys."""

@@ -25,11 +25,13 @@ class Flow(NamedTuple):
         varying: which leaves of the state need a lane axis.
         unused: the names that no data flows from, neither to the parameters nor to what is evaluated.
         records: what a step records.
+        averages: whether something else than the parameters is evaluated.
     """
 
     varying: Varying
     unused: tuple[str, ...]
     records: tuple[str, ...]
+    averages: bool
 
 
 def flow(recipe: Recipe, make: Call, starts: bool, lane: Lane, start: Any, key: Key, batch: Batch, weights: Any) -> Flow:
@@ -43,9 +45,14 @@ def flow(recipe: Recipe, make: Call, starts: bool, lane: Lane, start: Any, key: 
     """
     begin = lambda lane, start: init_lane(recipe, make, lane, start, key)
 
+    averages = False
+
     def step(lane, state, batch, weights):
+        nonlocal averages
         new, records = lane_step(recipe, lane, state, batch, weights)
-        return new, evaluated_lane(recipe, lane, new), records
+        evaluated = evaluated_lane(recipe, lane, new)
+        averages = evaluated is not new.params
+        return new, evaluated, records
 
     state = jax.eval_shape(begin, lane, start)
     first = _dependencies(begin, lane, start)
@@ -69,7 +76,7 @@ def flow(recipe: Recipe, make: Call, starts: bool, lane: Lane, start: Any, key: 
     matters = {name: reached(sources, start=False) for name, sources in named.items()}
     unused = tuple(name for name, leaves in matters.items() if not any((*leaves[:params], *leaves[states:])))
     records = jax.eval_shape(step, lane, state, batch, weights)[2]
-    return Flow(tuple(reached(set(range(lanes)), starts)[:states]), unused, tuple(records))
+    return Flow(tuple(reached(set(range(lanes)), starts)[:states]), unused, tuple(records), averages)
 
 
 def fingerprint(function: Callable[..., Any], *arguments: Any) -> tuple[str, list[bytes]]:

@@ -18,7 +18,16 @@ from jaxopt_course.training.step import TRACES, TrainState, evaluate, train_step
 from jaxopt_course.transform import eval_params
 from jaxopt_course.types import Batch, Key
 
-__all__ = ["Varying", "evaluate_lanes", "evaluated_lane", "init_lane", "init_lanes", "lane_step", "train_lanes"]
+__all__ = [
+    "Varying",
+    "average_lanes",
+    "evaluate_lanes",
+    "evaluated_lane",
+    "init_lane",
+    "init_lanes",
+    "lane_step",
+    "train_lanes",
+]
 
 Varying = tuple[bool, ...]  # for each leaf of a TrainState: whether it has a lane axis, its first
 
@@ -103,25 +112,40 @@ def train_lanes(recipe, varying, lanes, state, totals, diverged, data, rows, sha
     return state, totals, diverged, finite
 
 
-@functools.partial(jax.jit, static_argnames=("recipe", "varying", "batch_size"))
-def evaluate_lanes(recipe, varying, lanes, state, data, *, batch_size):
-    """Loss, objective (where there is a regulariser) and metrics of all lanes over a whole split: name → [lanes]."""
+@functools.partial(jax.jit, static_argnames=("recipe", "varying"))
+def average_lanes(recipe, varying, lanes, state):
+    """The parameters to evaluate, with a lane axis, for the optimizers that keep an average."""
+    TRACES["average_lanes"] += 1
+    return jax.vmap(functools.partial(evaluated_lane, recipe), in_axes=(0, _axes(varying, state)))(lanes, state)
+
+
+@functools.partial(jax.jit, static_argnames=("problem", "varying", "batch_size"))
+def evaluate_lanes(problem, varying, lanes, model, data, *, batch_size):
+    """Loss, objective (where there is a regulariser) and metrics of all lanes over a whole split: name → [lanes].
+
+    Args:
+        problem: a recipe's (static); the optimizer is not asked, so all optimizers share this program.
+        varying: which leaves of ``model`` have a lane axis (static).
+        lanes: a :class:`Lane` whose leaves have a lane axis.
+        model: parameters and model state.
+        data: the split.
+        batch_size: examples at a time (static).
+    """
     TRACES["evaluate_lanes"] += 1
 
-    def one(lane, state):
-        program, regularizer, _ = recipe.program(lane, state.params)
-        params = evaluated_lane(recipe, lane, state)
-        values = evaluate(program.objective, params, state.model_state, data, regularizer, batch_size=batch_size)
+    def one(lane, model):
+        objective, regularizer = problem(lane)
+        values = evaluate(objective, *model, data, regularizer, batch_size=batch_size)
         return {name: value for name, value in values.items() if name != "objective" or regularizer is not None}
 
-    return jax.vmap(one, in_axes=(0, _axes(varying, state)))(lanes, state)
+    return jax.vmap(one, in_axes=(0, _axes(varying, model)))(lanes, model)
 
 
 def _finite(state: TrainState) -> jax.Array:
     return jnp.array([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params)]).all()
 
 
-def _axes(varying: Varying, state: TrainState) -> TrainState:
+def _axes(varying: Varying, state: Any) -> Any:
     """``vmap``'s in_axes for a state."""
     return jax.tree.unflatten(jax.tree.structure(state), [0 if varies else None for varies in varying])
 
