@@ -173,6 +173,7 @@ class Runner:
         state = init_lanes.eval_shape(
             make=self.group.make, starts=self.starts, lanes=lanes, start=start, key=self.keys[0][1], **self.static
         )
+        lanes = self.group.recipe.needs(lanes)
         of_each = lambda dtype: jax.ShapeDtypeStruct((size,), dtype)
         train = train_lanes.lower(
             lanes=lanes, state=state, totals={name: of_each(jnp.result_type(float)) for name in self.names},
@@ -194,6 +195,7 @@ class Runner:
             init_lanes, make=self.group.make, starts=self.starts, lanes=lanes, start=self._start(own.starts[fill]), key=key,
             **self.static,
         )  # fmt: skip
+        lanes = self.group.recipe.needs(lanes)
         members, seeds = np.array(self.group.members)[own.places], own.starts if self.starts else np.full(count, own.order)
         diverged, finite = np.full(size, -1, np.int32), np.ones(size, bool)
         for epoch in range(self.options.epochs + 1):
@@ -253,8 +255,7 @@ class Runner:
             average = average_lanes if call is evaluate_lanes else average_lanes.eval_shape
             params = average(lanes=lanes, state=state, **self.static)
             varying = tuple(True for _ in jax.tree.leaves(params)) + varying[len(jax.tree.leaves(params)) :]
-        if isinstance(problem, FixedProblem):
-            lanes = lanes._replace(values={})
+        lanes = self.group.recipe.needs(lanes, step=False)
         size = min(EXAMPLES, num_examples(data))
         return call(problem=problem, varying=varying, lanes=lanes, model=(params, model_state), data=data, batch_size=size)
 

@@ -107,6 +107,12 @@ class Recipe:
     problem: FixedProblem | RebuiltProblem
     optimizer: FixedOptimizer | RebuiltOptimizer
 
+    def needs(self, lanes: Lane, *, step: bool = True) -> Lane:
+        """The lanes with those values only that a step's program reads (or an evaluation's): what is fixed reads none."""
+        parts = (self.problem, self.optimizer) if step else (self.problem,)
+        read = {name for part in parts if isinstance(part, (RebuiltProblem, RebuiltOptimizer)) for name in part.call.traced}
+        return lanes._replace(values={name: value for name, value in lanes.values.items() if name in read})
+
     def program(self, lane: Lane, params: Params) -> tuple[Program, Regularizer | None, Any]:
         """A lane's training program, its regulariser, and the structure of its optimizer's state."""
         objective, regularizer = self.problem(lane)

@@ -24,11 +24,11 @@ FACTORIES = {
     ),
     "look-ahead nesterov": (jc.nesterov, {"learning_rate": RATES, "momentum": [0.3, 0.9]}),
     "adam": (jc.adam, {"learning_rate": RATES, "b1": [0.5, 0.9]}),
-    "optax's factory": (optax.adam, {"learning_rate": RATES}),
+    "optax's factory": (optax.adam, {"learning_rate": RATES[1:]}),
     "optax's factory, injected": (jc.inject(optax.lion), {"learning_rate": RATES}),
     "a lambda with a schedule of optax": (
         lambda rate: optax.chain(optax.clip(0.4), optax.sgd(optax.cosine_decay_schedule(rate, 9), momentum=0.6)),
-        {"rate": RATES},
+        {"rate": RATES[1:]},
     ),
     "a schedule of optax in ours": (lambda rate: jc.adam(optax.exponential_decay(rate, 3, 0.7)), {"rate": RATES}),
     "a chain with a foreign member": (lambda learning_rate: jc.chain(CLIP, jc.sgd(learning_rate)), {"learning_rate": RATES}),
@@ -110,7 +110,7 @@ def test_samplers_and_sizes_are_those_of_fit(problems, options):
 def test_configurations_in_double_precision_agree_to_rounding(problems):
     """In single precision, a traced 1 − b2 has lost digits that Python's 1 − 0.999 has."""
     with jax.enable_x64(True):
-        space = jc.grid(learning_rate=RATES[1:], b1=[0.8, 0.95], b2=[0.999])
+        space = jc.grid(learning_rate=[0.05], b1=[0.8, 0.95], b2=[0.999])
         results = check(problems.model(), optax.adam, space, seeds=[3], epochs=2)
         assert results.validation_loss.dtype == np.float64
 

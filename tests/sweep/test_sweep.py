@@ -1,0 +1,309 @@
+"""What ``jc.sweep`` compiles, survives, labels and refuses."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import xarray as xr
+
+import jaxopt_course as jc
+from jaxopt_course.sweep import best, execution, spaces, sweep
+from jaxopt_course.sweep.matching import match
+from jaxopt_course.training import samplers
+
+FAST = {"seeds": 1, "epochs": 1, "batch_size": 10}
+
+
+def runner(problem, factory, space, **options):
+    """The first group's runner: what a sweep knows before it trains."""
+    names = {"seeds": (0,), "vary": "both", "epochs": 1, "evaluate": "epoch", "sampler": None, "drop_remainder": False}
+    chosen = execution.Options(**(names | {"lanes": 128, "memory": 1e12} | options))
+    return execution.Runner(match(problem, factory, space, 10)[0], chosen, execution.Clock())
+
+
+def test_64_rates_trace_once_and_so_do_64_others(problems, traced):
+    problem = problems.model(n=38)
+    for low in (1e-4, 1e-3):
+        sweep(problem, jc.sgd, jc.grid(learning_rate=np.geomspace(low, 0.3, 64)), **FAST | {"seeds": 2, "epochs": 3})
+    assert {name: traced(name) for name in ("train_lanes", "init_lanes")} == {"train_lanes": 1, "init_lanes": 1}
+    assert traced("evaluate_lanes") == 2  # validation and test, which differ in size
+    sweep(problem, lambda rate: jc.sgd(rate), jc.grid(rate=np.geomspace(1e-3, 0.3, 64)), **FAST)
+    assert traced("train_lanes") == 1  # whatever its numbers are called
+
+
+def test_a_lambda_written_again_shares_the_program(problems, traced):
+    for _ in range(2):
+        sweep(problems.model(n=39), lambda r: jc.momentum(r, 0.3), jc.grid(r=[0.01, 0.1]), **FAST)
+    assert traced("train_lanes") == 1
+    assert traced("evaluate_lanes") == 2
+
+
+def test_integers_booleans_and_strings_compile_once_for_each_value(problems, traced):
+    space = jc.grid(learning_rate=[0.01, 0.1], form=["lookahead", "shifted"])
+    results = sweep(problems.model(n=40), jc.nesterov, space, evaluate=None, **FAST)
+    assert traced("train_lanes") == 2
+    assert results.loss.sizes["form"] == 2
+    assert "validation_loss" not in results
+
+
+def test_what_no_configuration_changes_has_no_lane_axis(problems):
+    found = runner(problems.model(), lambda rate: optax.MultiSteps(optax.adam(rate), 3), jc.grid(rate=[0.1, 0.2]))
+    state = execution.init_lanes.eval_shape(
+        make=found.group.make, starts=False, lanes=found.group.lanes, start=found._start(np.zeros(1, int)),
+        key=found.keys[0][1], **found.static,
+    )  # fmt: skip
+    counters = [leaf for leaf in state.opt_state if jnp.issubdtype(leaf.dtype, jnp.integer)]
+    assert len(counters) >= 3
+    assert all(leaf.shape == () for leaf in (*counters, state.step))
+    assert all(leaf.shape[0] == 2 for leaf in jax.tree.leaves(state.params))
+
+
+def test_an_untouched_part_of_the_model_is_kept_once(problems):
+    label = lambda params: {"w": "still", "v": "moves", "b": "moves"}
+    factory = lambda rate: optax.multi_transform({"still": optax.set_to_zero(), "moves": optax.sgd(rate)}, label)
+    found = runner(problems.model(), factory, jc.grid(rate=[0.1, 0.2]))
+    assert dict(zip("bvw", found.flow.varying[:3], strict=True)) == {"b": True, "v": True, "w": False}
+
+
+def test_a_diverged_configuration_is_recorded_and_harms_no_other(problems):
+    problem = problems.model()
+    results = sweep(problem, jc.sgd, jc.grid(learning_rate=[0.05, 1e30, 1e10]), seeds=[4], epochs=3, batch_size=10)
+    alone = sweep(problem, jc.sgd, jc.grid(learning_rate=[0.05, 0.06, 0.07]), seeds=[4], epochs=3, batch_size=10)
+    np.testing.assert_array_equal(results.isel(learning_rate=0).validation_loss, alone.isel(learning_rate=0).validation_loss)
+    assert int(results.diverged_step[0, 0]) == -1
+    for place, rate in ((1, 1e30), (2, 1e10)):
+        with pytest.raises(jc.NonFiniteError) as caught:
+            jc.fit(problem, jc.sgd(rate), batch_size=10, epochs=3, key=4)
+        lane = results.isel(learning_rate=place, seed=0)
+        assert int(lane.diverged_step) == caught.value.result.steps
+        assert np.isfinite(lane.validation_loss[0])
+        assert np.isnan(lane.validation_residual[1:]).all()
+        assert np.isnan(lane.test_loss)
+    winner = best(results.sel(learning_rate=[1e30, 0.05]))
+    assert float(winner.learning_rate) == 0.05
+
+
+def test_divergence_at_the_very_last_step_is_seen():
+    """Its loss was finite; the parameters after it are not."""
+    problem = jc.Problem.from_loss(lambda w, batch: w * batch, jnp.float32(1.0), jnp.ones(4, jnp.float32))
+    blow = lambda rate: optax.chain(optax.sgd(rate), optax.scale(1e30))
+    results = sweep(problem, blow, jc.grid(rate=[1.0, 1e30]), seeds=1, epochs=1, batch_size=4, evaluate=None)
+    assert results.diverged_step.values.ravel().tolist() == [-1, 1]
+
+
+def test_an_interrupted_sweep_returns_what_it_has(problems, monkeypatch):
+    real, calls = execution.Runner._epoch, []
+
+    def interrupted(self, *args):
+        calls.append(args)
+        if len(calls) == 4:  # the second seed's second epoch
+            raise KeyboardInterrupt
+        return real(self, *args)
+
+    space = jc.grid(learning_rate=[0.01, 0.1])
+    whole = sweep(problems.model(), jc.sgd, space, seeds=3, epochs=2, batch_size=10)
+    monkeypatch.setattr(execution.Runner, "_epoch", interrupted)
+    part = sweep(problems.model(), jc.sgd, space, seeds=3, epochs=2, batch_size=10)
+    assert (part.attrs["incomplete"], whole.attrs["incomplete"]) == (1, 0)
+    xr.testing.assert_equal(part.isel(seed=0), whole.isel(seed=0))
+    np.testing.assert_array_equal(part.validation_loss.isel(seed=1)[:, :2], whole.validation_loss.isel(seed=1)[:, :2])
+    assert np.isnan(part.validation_loss.isel(seed=1, epoch=2)).all()
+    assert np.isnan(part.validation_loss.isel(seed=2)).all()
+    with pytest.raises(ValueError, match="no configuration has a finite validation_loss"):
+        best(part)
+
+
+def test_interrupted_before_anything(problems, monkeypatch):
+    def interrupted(self, bar):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(execution.Runner, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt, match="before the first result"):
+        sweep(problems.model(), jc.sgd, jc.grid(learning_rate=[0.1]), **FAST)
+
+
+def test_lanes_fit_the_budget_by_the_programs_own_account(problems):
+    space = jc.grid(learning_rate=np.geomspace(1e-3, 1e-1, 60))
+    found = runner(problems.model(), jc.adam, space)
+    one, all_ = found._bytes(1), found._bytes(60)
+    assert all_ > 3 * one
+    budget = (one + all_) / 2
+    small = runner(problems.model(), jc.adam, space, memory=budget)
+    size = small._fitting(60)
+    assert 1 < size < 60
+    assert small._bytes(size) <= budget
+    with pytest.raises(ValueError, match=r"memory must be at least .* MiB, which one lane needs .* got 0.0 MiB"):
+        sweep(problems.model(), jc.adam, space, memory=1000, **FAST)
+
+
+def test_progress_counts_every_step_of_every_run(problems, capsys):
+    sweep(problems.model(), jc.sgd, jc.grid(learning_rate=[0.1, 0.2, 0.3]), seeds=2, epochs=2, batch_size=10, lanes=2,
+          progress=True)  # fmt: skip
+    shown = capsys.readouterr().err
+    assert "48/48" in shown  # 3 rates, 2 seeds, 2 epochs of 4 batches
+
+
+def test_results_are_labelled(problems):
+    space = jc.grid(learning_rate=[0.01, 0.1], form=["lookahead", "shifted"])
+    results = sweep(problems.model(), jc.nesterov, space, seeds=[7, 3], epochs=2, batch_size=10)
+    assert results.validation_loss.dims == ("learning_rate", "form", "seed", "epoch")
+    assert results.test_residual.dims == results.diverged_step.dims == ("learning_rate", "form", "seed")
+    assert results.seed.values.tolist() == [7, 3]
+    assert results.epoch.values.tolist() == [0, 1, 2]
+    assert results.form.values.tolist() == ["lookahead", "shifted"]
+    assert all(results[name].attrs["description"] and results[name].attrs["units"] for name in results.variables)
+    for name in ("problem", "factory", "batch_size", "epochs", "seeds", "vary", "sampler", "space", "versions", "run_seconds"):
+        assert name in results.attrs
+    assert results.attrs["factory"] == "nesterov"
+    assert np.isnan(results.loss.sel(epoch=0)).all()
+    assert np.isfinite(results.validation_loss).all()
+
+
+@pytest.mark.parametrize("engine", ["scipy", "h5netcdf"])
+def test_netcdf_round_trip(problems, tmp_path, engine):
+    pytest.importorskip(engine)
+    space = spaces.zipped(learning_rate=[0.01, 0.1, 1e20], form=["lookahead", "shifted", "shifted"])
+    results = sweep(problems.model(), jc.nesterov, space, seeds=2, epochs=1, batch_size=10)
+    results.to_netcdf(tmp_path / "sweep.nc", engine=engine)
+    with xr.open_dataset(tmp_path / "sweep.nc", engine=engine) as loaded:
+        xr.testing.assert_equal(loaded.load(), results)
+        assert loaded.attrs["space"] == results.attrs["space"]
+        assert dict(best(loaded.isel(configuration=[0, 1]))) == dict(best(results.isel(configuration=[0, 1])))
+
+
+def test_evaluation_at_the_end_alone(problems):
+    space = jc.grid(learning_rate=[0.01, 0.1])
+    each = sweep(problems.model(), jc.sgd, space, seeds=1, epochs=3, batch_size=10)
+    last = sweep(problems.model(), jc.sgd, space, seeds=1, epochs=3, batch_size=10, evaluate="end")
+    assert np.isnan(last.validation_loss[..., :3]).all()
+    np.testing.assert_array_equal(last.validation_loss[..., 3], each.validation_loss[..., 3])
+    np.testing.assert_array_equal(last.test_loss, each.test_loss)
+
+
+def made_up(losses, tests, dims=("learning_rate", "seed")):
+    """A dataset as a sweep makes them: final values by configuration and seed."""
+    losses = np.asarray(losses, float)
+    return xr.Dataset(
+        {
+            "validation_loss": ((*dims, "epoch"), np.stack([np.ones_like(losses), losses], -1)),
+            "validation_accuracy": ((*dims, "epoch"), np.stack([np.zeros_like(losses), 1 - losses], -1)),
+            "test_loss": (dims, np.asarray(tests, float)),
+            "diverged_step": (dims, np.full(losses.shape, -1)),
+        },
+        {"learning_rate": [0.1, 0.2, 0.4][: len(losses)], "seed": range(losses.shape[-1]), "epoch": [0, 1]},
+    )
+
+
+def test_best_chooses_on_validation_and_reports_on_test():
+    results = made_up([[0.5, 0.7, 0.6], [0.2, 0.4, 0.6], [0.1, np.nan, 0.1]], [[0.1, 0.1, 0.1], [0.8, 0.9, 0.7], [0, 0, 0]])
+    winner = best(results, level=0.9)
+    assert float(winner.learning_rate) == 0.2
+    np.testing.assert_allclose(float(winner.test_loss), 0.8)
+    from scipy import stats
+
+    low, high = stats.ttest_1samp([0.8, 0.9, 0.7], 0).confidence_interval(0.9)
+    np.testing.assert_allclose([float(winner.test_loss_low), float(winner.test_loss_high)], [low, high], rtol=1e-12)
+    assert winner.attrs["selection"] == "validation_loss"
+    assert float(best(results, "validation_accuracy").learning_rate) == 0.2
+    assert float(best(results, "validation_accuracy", falls=True).learning_rate) == 0.1
+
+
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [
+        ("validation_los", "unknown metric 'validation_los'; did you mean 'validation_loss'"),
+        ("test_loss", "metric must not be a test value"),
+        ("diverged_step", "unknown metric"),
+    ],
+)
+def test_best_refuses(metric, message):
+    with pytest.raises(ValueError, match=message):
+        best(made_up([[0.5, 0.7]], [[1, 2]]), metric)
+
+
+def takes_rate(rate):
+    return jc.sgd(rate)
+
+
+@pytest.mark.parametrize(
+    ("factory", "axes", "error", "message"),
+    [
+        (jc.momentum, {"learning_rat": [0.1]}, ValueError, "nothing takes 'learning_rat'; did you mean 'learning_rate'"),
+        (jc.sgd, {"learning_rate": [0.1, -1.0]}, ValueError, "learning_rate must be a number >= 0; got -1.0"),
+        (jc.momentum, {"momentum": [0.1]}, TypeError, "missing a required argument: 'learning_rate'"),
+        (jc.nesterov, {"learning_rate": [0.1], "form": ["x"]}, ValueError, "unknown form 'x'"),
+        (jc.sgd(0.1), {"learning_rate": [0.1]}, ValueError, "nothing takes 'learning_rate'"),
+        (lambda rate: rate, {"rate": [0.1]}, TypeError, "optimizer must be a gradient transformation"),
+        ("sgd", {"learning_rate": [0.1]}, TypeError, "factory must be a function of swept values; got 'sgd'"),
+        (lambda rate, unused: jc.sgd(rate), {"rate": [0.1, 0.2], "unused": [0.1, 0.2]}, ValueError, "not depend on 'unused'"),
+        (lambda rate, unused: jc.sgd(rate), {"rate": [0.1], "unused": [0.3]}, ValueError, "not depend on 'unused'"),
+        (lambda rate, unused: optax.adam(rate), {"rate": [0.1], "unused": [0.3]}, ValueError, "not depend on 'unused'"),
+        (lambda rate, name: jc.sgd(rate), {"rate": [0.1], "name": ["a", "b"]}, ValueError, "not depend on 'name'"),
+        (lambda rate: jc.sgd(rate if rate > 0.1 else 0.1), {"rate": [0.1, 0.2]}, TypeError, r"rate \(of the optimizer\)"),
+        (lambda rate: optax.sgd(float(rate)), {"rate": [0.1, 0.2]}, TypeError, r"spaces.categorical\(\[...\]\)"),
+        (takes_rate, {"rate": [0.1], "batch_size": [0]}, ValueError, "batch_size must be an integer from 1 to 37; got 0"),
+        (takes_rate, {"rate": [0.1], "batch_size": [99]}, ValueError, "batch_size must be an integer from 1 to 37; got 99"),
+        (takes_rate, {"rate": [0.1], "batch_size": [1.5]}, TypeError, "batch_size must be an integer"),
+        (lambda batch_size: jc.sgd(0.1), {"batch_size": [5]}, ValueError, "batch_size is taken by optimizer and sweep"),
+    ],
+)
+def test_bad_factories_and_names_are_refused(problems, factory, axes, error, message):
+    with pytest.raises(error, match=message):
+        sweep(problems.model(), factory, jc.grid(**axes), seeds=1, epochs=1)
+
+
+def test_an_unused_number_in_an_optimizers_state_does_not_count(problems):
+    @jc.optimizer
+    def deaf(learning_rate, ignored):
+        return jc.sgd(learning_rate)
+
+    with pytest.raises(ValueError, match="the optimizer does not depend on 'ignored'"):
+        sweep(problems.model(), deaf, jc.grid(learning_rate=[0.1], ignored=[0.1, 0.2]), **FAST)
+
+
+def test_a_number_that_matters_from_the_second_step_on_counts(problems):
+    found = runner(problems.model(), jc.momentum, jc.grid(learning_rate=[0.1], momentum=[0.1, 0.2]))
+    assert found.flow.unused == ()
+
+
+def test_names_of_the_problem_are_matched_too(problems):
+    both = lambda rate: problems.model()
+    with pytest.raises(ValueError, match="rate is taken by problem and optimizer"):
+        sweep(both, takes_rate, jc.grid(rate=[0.1]), **FAST)
+    deaf = lambda depth: problems.model()
+    with pytest.raises(ValueError, match="the problem does not depend on 'depth'"):
+        sweep(deaf, jc.sgd(0.1), jc.grid(depth=[1, 2]), **FAST)
+    with pytest.raises(TypeError, match=r"problem's factory must return a jc\.Problem; got 3"):
+        sweep(lambda depth: 3, jc.sgd(0.1), jc.grid(depth=[1, 2]), **FAST)
+    noisy = lambda noise: jc.problems.linear_regression(30, 2, noise=noise)
+    with pytest.raises(ValueError, match=r"data depend on a float; give that axis as spaces\.categorical"):
+        sweep(noisy, jc.sgd(0.1), jc.grid(noise=[0.1, 0.2]), **FAST)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"space": {"learning_rate": [0.1]}}, TypeError, "space must come from jc.grid or jc.spaces"),
+        ({"problem": 3}, TypeError, "problem must be a jc.Problem, or a function of swept values; got 3"),
+        ({"seeds": 0}, ValueError, "seeds must be an integer >= 1"),
+        ({"seeds": []}, ValueError, "seeds must be at least one"),
+        ({"seeds": [1, 1]}, ValueError, "each once"),
+        ({"seeds": [0.5]}, TypeError, "seeds must be a number of seeds, or integers; got 0.5"),
+        ({"vary": "initialisation"}, ValueError, "unknown vary 'initialisation'; did you mean 'initialization'"),
+        ({"evaluate": "step"}, ValueError, "unknown evaluate 'step'"),
+        ({"epochs": 0}, ValueError, "epochs must be an integer >= 1"),
+        ({"lanes": 0}, ValueError, "lanes must be an integer >= 1"),
+        ({"memory": -1}, ValueError, "memory must be a number > 0"),
+        ({"batch_size": 38}, ValueError, "batch_size must be an integer from 1 to 37"),
+        ({"sampler": samplers.shuffle}, TypeError, "sampler must be one of jc.samplers"),
+        ({"space": jc.grid(learning_rate=[0.1], batch_size=[5]), "batch_size": 5}, ValueError, "batch_size is an axis"),
+    ],
+    ids=str,
+)
+def test_bad_arguments_are_refused(problems, options, error, message):
+    given = {"problem": problems.model(), "factory": jc.sgd, "space": jc.grid(learning_rate=[0.1])} | options
+    with pytest.raises(error, match=message):
+        sweep(**given)
