@@ -123,7 +123,9 @@ class Runner:
         lane = jax.tree.map(lambda leaf: leaf[0], self.group.lanes)
         start = self._start(np.zeros(1, int))
         start = jax.tree.map(lambda leaf: leaf[0], start) if self.starts else start
-        return flow(self.group.recipe, self.group.make, self.starts, lane, start, self.keys[0][1], batch, weights)
+        shapes = jax.eval_shape(lambda *arguments: arguments, lane, start, self.keys[0][1], batch, weights)
+        leaves, structure = jax.tree.flatten(shapes)
+        return flow(self.group.recipe, self.group.make, self.starts, structure, tuple(leaves))
 
     def _regularized(self) -> bool:
         fixed = isinstance(self.group.recipe.problem, FixedProblem)

@@ -5,6 +5,7 @@ Read off the step's program, without running it, so it holds for every value.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -12,8 +13,7 @@ import jax
 from jax.interpreters.partial_eval import dce_jaxpr
 
 from jaxopt_course.sweep.population import Varying, evaluated_lane, init_lane, lane_step
-from jaxopt_course.sweep.recipes import Call, Lane, Recipe
-from jaxopt_course.types import Batch, Key
+from jaxopt_course.sweep.recipes import Call, Recipe
 
 __all__ = ["Flow", "flow", "fingerprint"]
 
@@ -34,35 +34,33 @@ class Flow(NamedTuple):
     averages: bool
 
 
-def flow(recipe: Recipe, make: Call, starts: bool, lane: Lane, start: Any, key: Key, batch: Batch, weights: Any) -> Flow:
+@functools.lru_cache(maxsize=128)
+def flow(recipe: Recipe, make: Call, starts: bool, structure: Any, shapes: tuple[jax.ShapeDtypeStruct, ...]) -> Flow:
     """Follow one lane's numbers through its first state, and from each state to the next.
 
     Args:
         recipe, make: what makes the program; ``make`` is the optimizer's factory.
         starts: whether lanes differ in what they start from.
-        lane, start, key, batch, weights: examples (shapes do) of what :func:`~jaxopt_course.sweep.population.init_lane` and
-            :func:`~jaxopt_course.sweep.population.lane_step` take.
+        structure, shapes: a flattened tuple (lane, start, key, batch, weights), of what
+            :func:`~jaxopt_course.sweep.population.init_lane` and :func:`~jaxopt_course.sweep.population.lane_step` take.
     """
-    begin = lambda lane, start: init_lane(recipe, make, lane, start, key)
-
-    averages = False
+    lane, start, key, batch, weights = jax.tree.unflatten(structure, shapes)
+    begin, evaluated = functools.partial(init_lane, recipe, make), functools.partial(evaluated_lane, recipe)
 
     def step(lane, state, batch, weights):
-        nonlocal averages
         new, records = lane_step(recipe, lane, state, batch, weights)
-        evaluated = evaluated_lane(recipe, lane, new)
-        averages = evaluated is not new.params
-        return new, evaluated, records
+        return new, evaluated(lane, new), records
 
-    state = jax.eval_shape(begin, lane, start)
-    first = _dependencies(begin, lane, start)
+    state = jax.eval_shape(begin, lane, start, key)
+    first = _dependencies(begin, lane, start, key)
     then = _dependencies(step, lane, state, batch, weights)
     lanes, states = len(jax.tree.leaves(lane)), len(jax.tree.leaves(state))
+    begins = range(lanes, lanes + len(jax.tree.leaves(start)))
     inputs = range(lanes, lanes + states)
 
     def reached(sources: set[int], start: bool) -> list[bool]:
         """The leaves of the state, and the outputs after them, that these leaves of the lane (and the start) get to."""
-        inside = [bool(sources & used) or (start and any(i >= lanes for i in used)) for used in first]
+        inside = [bool(sources & used) or (start and not used.isdisjoint(begins)) for used in first]
         while True:
             live = sources | {i for i, leaf in zip(inputs, inside, strict=True) if leaf}
             outputs = [bool(live & used) for used in then]
@@ -76,6 +74,8 @@ def flow(recipe: Recipe, make: Call, starts: bool, lane: Lane, start: Any, key: 
     matters = {name: reached(sources, start=False) for name, sources in named.items()}
     unused = tuple(name for name, leaves in matters.items() if not any((*leaves[:params], *leaves[states:])))
     records = jax.eval_shape(step, lane, state, batch, weights)[2]
+    itself = [{i} for i in inputs[:params]]
+    averages = _dependencies(evaluated, lane, state) != itself
     return Flow(tuple(reached(set(range(lanes)), starts)[:states]), unused, tuple(records), averages)
 
 

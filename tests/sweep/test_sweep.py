@@ -38,7 +38,7 @@ def test_a_lambda_written_again_shares_the_program(problems, traced):
     for _ in range(2):
         sweep(problems.model(n=39), lambda r: jc.momentum(r, 0.3), jc.grid(r=[0.01, 0.1]), **FAST)
     assert traced("train_lanes") == 1
-    assert traced("evaluate_lanes") == 2
+    assert traced("evaluate_lanes") <= 2  # and with all other sweeps of so many lanes
 
 
 def test_integers_booleans_and_strings_compile_once_for_each_value(problems, traced):
