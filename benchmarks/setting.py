@@ -33,6 +33,10 @@ class Row:
         """Widths from the pixels to the classes."""
         return (FEATURES, *self.hidden, CLASSES)
 
+    def load(self) -> Split:
+        """The examples."""
+        return load()
+
 
 ROWS = {
     "softmax": Row(

@@ -44,7 +44,7 @@ def main(peer: str, row_name: str, warmup: str) -> None:
     pipe = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 
-    from benchmarks import machine, peers, setting
+    from benchmarks import machine, peers, setting, sweep_setting
 
     def answer(**record) -> None:
         print(json.dumps(record), file=pipe, flush=True)
@@ -54,7 +54,8 @@ def main(peer: str, row_name: str, warmup: str) -> None:
         done = epoch(steps)
         return time.perf_counter() - start, done
 
-    row, data = setting.ROWS[row_name], setting.load()
+    row = {**setting.ROWS, **sweep_setting.ROWS}[row_name]
+    data = row.load()
     epoch, weights = peers.prepare(peer, row, data)
     seconds, steps = timed(int(warmup))
     loss = setting.training_loss(weights(), data) if weights() else None
