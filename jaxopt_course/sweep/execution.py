@@ -10,6 +10,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -168,24 +169,28 @@ class Runner:
             limit = max(1, min(size - 1, int(size * self.options.memory / needed)))
 
     def _bytes(self, size: int) -> int:
-        """What the compiled programs of so many lanes need at once, by their own account; they stay compiled."""
+        """What the compiled programs of so many lanes need at once, by their own account.
+
+        They stay compiled: those of a run, all at the same time.
+        """
         shape = lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape[1:]), leaf.dtype)
         lanes = jax.tree.map(shape, self.group.lanes)
         start = jax.tree.map(shape, self._start(np.zeros(1, int))) if self.starts else self._start(np.zeros(1, int))
-        state = init_lanes.eval_shape(
+        init = init_lanes.lower(
             make=self.group.make, starts=self.starts, lanes=lanes, start=start, key=self.keys[0][1], **self.static
         )
-        lanes = self.group.recipe.needs(lanes)
+        state, lanes = init.out_info, self.group.recipe.needs(lanes)
         of_each = lambda dtype: jax.ShapeDtypeStruct((size,), dtype)
         train = train_lanes.lower(
             lanes=lanes, state=state, totals={name: of_each(jnp.result_type(float)) for name in self.names},
             diverged=of_each(jnp.int32), data=self.data.train, rows=self._rows(self.plan, 0, 1),
             shares=self._shares(self.plan, 0, 1), count=np.int32(1), **self.static,
         )  # fmt: skip
-        programs = [train]
-        if self.options.evaluate and self.data.validation is not None:
-            programs.append(self._evaluation(evaluate_lanes.lower, lanes, state, self.data.validation))
-        return max(_resident(program.compile().memory_analysis()) for program in programs)
+        splits = (self.data.validation, self.data.test) if self.options.evaluate else ()
+        evaluations = [self._evaluation(evaluate_lanes.lower, lanes, state, data) for data in splits if data is not None]
+        with ThreadPoolExecutor() as pool:
+            compiled = pool.map(lambda program: program.compile(), [train, *evaluations, init])
+            return max(_resident(program.memory_analysis()) for program in compiled)
 
     def _block(self, own: _Pass, size: int, bar: Progress) -> Iterator[Record]:
         count = len(own.places)

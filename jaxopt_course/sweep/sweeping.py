@@ -65,7 +65,7 @@ def sweep(
             the end.
         lanes: train at most so many configurations at a time.
         memory: bytes that they may take together, by the compiled program's own account, the data included; by default half
-            of what is free.
+            of an accelerator's memory, or a quarter of the machine's.
         progress: show a progress bar over all runs.
 
     Returns:
@@ -158,13 +158,13 @@ def _choice(name: str, value: Any, choices: tuple[str, ...]) -> Any:
 
 
 def _memory(memory: Any) -> float:
-    """The budget in bytes: as given, or half of what is free."""
+    """The budget in bytes: as given, or a part of what there is, so that it is the same at every call."""
     if memory is not None:
         checks.check_number("sweep", "memory", memory, checks.Interval(0, open_low=True))
         return float(memory)
     statistics = jax.devices()[0].memory_stats() or {}
     if "bytes_limit" in statistics:
-        return 0.5 * (statistics["bytes_limit"] - statistics.get("bytes_in_use", 0))
-    if "SC_AVPHYS_PAGES" in os.sysconf_names:
-        return 0.5 * os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return 0.5 * statistics["bytes_limit"]
+    if "SC_PHYS_PAGES" in os.sysconf_names:
+        return 0.25 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return 2.0**30
