@@ -124,9 +124,9 @@ class Runner:
         lane = jax.tree.map(lambda leaf: leaf[0], self.group.lanes)
         start = self._start(np.zeros(1, int))
         start = jax.tree.map(lambda leaf: leaf[0], start) if self.starts else start
-        shapes = jax.eval_shape(lambda *arguments: arguments, lane, start, self.keys[0][1], batch, weights)
-        leaves, structure = jax.tree.flatten(shapes)
-        return flow(self.group.recipe, self.group.make, self.starts, structure, tuple(leaves))
+        leaves, structure = jax.tree.flatten((lane, start, self.keys[0][1], batch, weights))
+        shapes = tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves)
+        return flow(self.group.recipe, self.group.make, self.starts, structure, shapes)
 
     def _regularized(self) -> bool:
         fixed = isinstance(self.group.recipe.problem, FixedProblem)

@@ -223,9 +223,9 @@ def _check_problem_uses(taker: _Taker, space: Space, first: Mapping[str, Any], p
 
 def _check_static_uses(taker: _Taker, space: Space, first: Mapping[str, Any], problem: Problem) -> None:
     """Raise for a static name that makes the same program whatever its value; traced ones are followed by ``flow``."""
-    params, _ = jax.eval_shape(problem.init, jax.random.key(0))
 
     def program(configuration: Mapping[str, Any]) -> Any:
+        params, _ = jax.eval_shape(problem.init, jax.random.key(0))
         optimizer = optax.with_extra_args_support(taker(configuration))
         total = lambda p: sum((jnp.sum(jnp.abs(leaf)) for leaf in jax.tree.leaves(p)), jnp.zeros(()))
 

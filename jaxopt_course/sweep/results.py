@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
@@ -139,6 +140,7 @@ def best(
     return chosen.drop_vars([*quantities, "diverged_step", "seed"]).assign(found).assign_coords(kept).assign_attrs(attributes)
 
 
+@functools.cache
 def versions() -> str:
     """Ours, and those of what computes."""
     return ", ".join(f"{name} {metadata.version(name)}" for name in ("jaxopt_course", "jax", "jaxlib", "optax"))
