@@ -23,9 +23,13 @@ from jaxopt_course.optimizers import (
     adamax,
     adamw,
     amsgrad,
+    averaged,
+    averaged_sgd,
     momentum,
     nadam,
     nesterov,
+    normalized_sgd,
+    plateau,
     rmsprop,
     scale_by_adadelta,
     scale_by_adagrad,
@@ -34,6 +38,7 @@ from jaxopt_course.optimizers import (
     scale_by_amsgrad,
     scale_by_learning_rate,
     scale_by_nadam,
+    scale_by_norm,
     scale_by_rmsprop,
     sgd,
 )
@@ -77,8 +82,10 @@ if TYPE_CHECKING:
 __all__ = [
     # optimizers
     "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adadelta", "adam", "adamax", "nadam", "amsgrad", "adamw",
+    "normalized_sgd", "averaged_sgd", "averaged", "plateau",
     "scale_by_adagrad", "scale_by_rmsprop", "scale_by_adadelta", "scale_by_adam", "scale_by_adamax", "scale_by_nadam",
-    "scale_by_amsgrad", "scale_by_learning_rate", "CATALOG", "schedules",
+    "scale_by_amsgrad", "scale_by_norm",
+    "scale_by_learning_rate", "CATALOG", "schedules",
     # composing
     "chain", "optimizer", "inject", "hyperparams", "set_hyperparams", "gradient_point", "eval_params", "map_leaves",
     "zeros_like",
