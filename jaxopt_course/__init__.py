@@ -52,6 +52,7 @@ from jaxopt_course.training import (
     Minimum,
     Moment,
     NonFiniteError,
+    RangeTest,
     Result,
     Step,
     TrainState,
@@ -59,6 +60,7 @@ from jaxopt_course.training import (
     init_state,
     make_step,
     minimize,
+    range_test,
     samplers,
     stopping,
 )
@@ -93,6 +95,7 @@ __all__ = [
     "problems", "Problem", "Data",
     # training
     "fit", "Result", "TrainState", "init_state", "Moment", "NonFiniteError", "make_step", "Step", "minimize", "Minimum",
+    "range_test", "RangeTest",
     "samplers", "stopping",
     # comparing
     "race", "Race",
