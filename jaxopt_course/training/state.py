@@ -103,7 +103,7 @@ def as_key(where: str, key: Any) -> Key:
     return jnp.asarray(key)
 
 
-_split = jax.jit(jax.random.split)
+_split = jax.jit(lambda key: tuple(jax.random.split(key)), compiler_options={"xla_backend_optimization_level": 0})
 
 
 def _numeric(state: TrainState) -> dict[str, Any]:
