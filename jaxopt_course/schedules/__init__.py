@@ -7,7 +7,7 @@ a valid optax schedule too. The first update uses the value at step 0; lecture 0
 
 from jaxopt_course.schedules.cyclic import cosine, restarts, triangular, warm_restarts
 from jaxopt_course.schedules.decay import constant, exponential, linear, recursive, step, time_based
-from jaxopt_course.schedules.joins import join, warmup
+from jaxopt_course.schedules.joins import join, scaled, warmup
 from jaxopt_course.types import Schedule
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "linear",
     "recursive",
     "restarts",
+    "scaled",
     "step",
     "time_based",
     "triangular",
