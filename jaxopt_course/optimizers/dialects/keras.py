@@ -105,8 +105,6 @@ def adamw(
     amsgrad: bool = False,
 ) -> optax.GradientTransformationExtraArgs:  # fmt: skip
     """``keras.optimizers.AdamW``: Adam, and θ ← θ − α·λθ beside its step."""
-    if weight_decay is None:
-        raise ValueError("weight_decay must be a number, an array or a schedule; got None")
     return adam.__wrapped__(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay)  # type: ignore[attr-defined]
 
 

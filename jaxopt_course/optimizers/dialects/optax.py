@@ -4,7 +4,7 @@
 ``mask`` of a weight decay is a function from the parameters to a tree of booleans.
 
 >>> import jaxopt_course as jc
->>> jc.dialects.optax.adam(1e-3).update == jc.dialects.optax.adam(1e-2, b1=0.8).update
+>>> jc.dialects.optax.adam(1e-3, b1=0.8).update == jc.adam(0.1).update
 True
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 import optax
 
 from jaxopt_course import optimizers as ours
-from jaxopt_course.optimizers.dialects.preset import Switch, preset, with_decay
+from jaxopt_course.optimizers.dialects.preset import Switch, off, preset, with_decay
 
 __all__ = [
     "adadelta", "adagrad", "adam", "adamax", "adamaxw", "adamw", "amsgrad", "nadam", "nadamw", "rmsprop", "sgd",
@@ -23,6 +23,10 @@ __all__ = [
 
 _preset = preset("optax")
 _with_dtype = preset("optax", {"mu_dtype": Switch(None, "accumulator_dtype, for m and v, of jc.adam and its kin")})
+
+
+def _if_on(number: Any) -> Any:
+    return None if off(number) else number
 
 
 @_preset
@@ -77,7 +81,7 @@ def adam(
     nesterov: bool = False,
 ) -> optax.GradientTransformationExtraArgs:  # fmt: skip
     """``optax.adam``: θ ← θ − α m̂ / (√(v̂ + ε_root) + ε)."""
-    return (ours.nadam if nesterov else ours.adam)(learning_rate, b1, b2, eps, eps_root=eps_root)
+    return (ours.nadam if nesterov else ours.adam)(learning_rate, b1, b2, eps, eps_root=_if_on(eps_root))
 
 
 @_with_dtype
@@ -86,7 +90,7 @@ def nadam(
     nesterov: bool = True,
 ) -> optax.GradientTransformationExtraArgs:  # fmt: skip
     """``optax.nadam``: θ ← θ − α m̄ / (√(v̂ + ε_root) + ε), with a constant μ = β₁."""
-    return (ours.nadam if nesterov else ours.adam)(learning_rate, b1, b2, eps, eps_root=eps_root)
+    return (ours.nadam if nesterov else ours.adam)(learning_rate, b1, b2, eps, eps_root=_if_on(eps_root))
 
 
 @_with_dtype
@@ -95,7 +99,7 @@ def adamw(
     weight_decay: Any = 1e-4, mask: Any = None, *, nesterov: bool = False,
 ) -> optax.GradientTransformationExtraArgs:  # fmt: skip
     """``optax.adamw``: θ ← θ − α(m̂ / (√(v̂ + ε_root) + ε) + λθ)."""
-    numbers = {"learning_rate": learning_rate, "b1": b1, "b2": b2, "eps": eps, "eps_root": eps_root}
+    numbers = {"learning_rate": learning_rate, "b1": b1, "b2": b2, "eps": eps, "eps_root": _if_on(eps_root)}
     return with_decay(ours.nadam if nesterov else ours.adam, weight_decay, decoupled=True, mask=mask, **numbers)
 
 
@@ -105,7 +109,7 @@ def nadamw(
     weight_decay: Any = 1e-4, mask: Any = None, *, nesterov: bool = True,
 ) -> optax.GradientTransformationExtraArgs:  # fmt: skip
     """``optax.nadamw``: θ ← θ − α(m̄ / (√(v̂ + ε_root) + ε) + λθ)."""
-    numbers = {"learning_rate": learning_rate, "b1": b1, "b2": b2, "eps": eps, "eps_root": eps_root}
+    numbers = {"learning_rate": learning_rate, "b1": b1, "b2": b2, "eps": eps, "eps_root": _if_on(eps_root)}
     return with_decay(ours.nadam if nesterov else ours.adam, weight_decay, decoupled=True, mask=mask, **numbers)
 
 
@@ -136,5 +140,5 @@ def amsgrad(
     if corrected != bias_correction_nu:
         raise ValueError("bias_correction_mu and bias_correction_nu must be both True or both False here")
     return ours.amsgrad(
-        learning_rate, b1, b2, eps, eps_root, bias_correction=corrected, max_after_correction=corrected
+        learning_rate, b1, b2, eps, _if_on(eps_root), bias_correction=corrected, max_after_correction=corrected
     )  # fmt: skip

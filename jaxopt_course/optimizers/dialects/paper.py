@@ -80,7 +80,7 @@ def adamax(
 def nadam(
     alpha: Any, mu: Any = 0.99, nu: Any = 0.999, epsilon: Any = 1e-8, psi: Any = 0.004
 ) -> optax.GradientTransformationExtraArgs:
-    """Dozat 2016 [E5]: θ ← θ − α m̄ / (√v̂ + ε), μₜ = μ(1 − ½ · 0.96^{ψt}), ψ = 1/250."""
+    """Dozat 2016 [E5]: θ ← θ − α m̄ / (√v̂ + ε), μₜ = μ(1 − ½ · 0.96^{ψt}), ψ = 1/250; m averages with the constant μ."""
     return ours.nadam(alpha, mu, nu, epsilon, psi)
 
 

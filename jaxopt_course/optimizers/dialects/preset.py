@@ -83,6 +83,7 @@ def preset(
                 raise type(error)(f"{where}: {str(error).removeprefix(': ')}") from None
 
         call.__signature__ = signature  # type: ignore[attr-defined]
+        call.refused = tuple(name for name, switch in switches.items() if switch.instead)  # type: ignore[attr-defined]
         call.has_hyperparams_in_state = True  # type: ignore[attr-defined]  # `jc.inject` has nothing to add
         return call
 
