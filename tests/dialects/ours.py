@@ -17,10 +17,17 @@ from tests.dialects import cases
 def trajectory(framework: str, name: str) -> np.ndarray:
     """The kept steps of a case."""
     case = cases.CASES[framework][name]
+    return follow(optimizer(framework, case), cases.sign(case))
+
+
+def optimizer(framework: str, case: cases.Case) -> optax.GradientTransformationExtraArgs:
     preset = getattr(getattr(jc.dialects, framework), case.ours)
-    tx = preset(lambda step: cases.rate(case.rate, step), **case.arguments)
+    return preset(lambda step: cases.rate(case.rate, step), **case.arguments)
+
+
+def follow(tx: optax.GradientTransformationExtraArgs, sign: float) -> np.ndarray:
     with jax.enable_x64(True):
-        return cases.kept(run(tx, cases.sign(case)))
+        return cases.kept(run(tx, sign))
 
 
 def run(tx: optax.GradientTransformation, sign: float = 1.0) -> jax.Array:

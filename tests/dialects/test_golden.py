@@ -44,6 +44,21 @@ def test_the_frameworks_differ_where_they_are_said_to():
         assert cases.relative_error(points[one][name], points[other][name]) > 1e6 * golden.TOLERANCE
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("framework", "name"), cases.NAMES)
+def test_every_argument_of_a_case_matters(framework, name):
+    """Without any one of them, the trajectory is another: none is ignored, and none is the default."""
+    case = cases.CASES[framework][name]
+    for argument in case.arguments:
+        rest = {k: v for k, v in case.arguments.items() if k != argument}
+        try:
+            tx = ours.optimizer(framework, case._replace(arguments=rest))
+        except ValueError:
+            continue  # refused without it
+        points = ours.follow(tx, cases.sign(case))
+        assert cases.relative_error(points, RECORD[framework]["points"][name]) > 1e6 * golden.TOLERANCE, argument
+
+
 @pytest.mark.parametrize("framework", cases.CASES)
 def test_trajectories_move_and_stay_finite(framework):
     for points in map(np.asarray, RECORD[framework]["points"].values()):
