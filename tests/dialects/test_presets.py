@@ -105,7 +105,7 @@ BAD = {
         "dampening=0; got 0.9 and 0.5",
     ),
     "nesterov, no momentum (keras)": (lambda: D.keras.sgd(nesterov=True), ValueError, "nesterov=True needs a momentum"),
-    "nesterov, no momentum (optax)": (lambda: D.optax.sgd(0.1, nesterov=True), ValueError, "need a momentum"),
+    "nesterov, no momentum (optax)": (lambda: D.optax.sgd(0.1, nesterov=True), ValueError, "nesterov=True needs a momentum"),
     "adamw without decay (keras)": (lambda: D.keras.adamw(weight_decay=None), TypeError, "weight_decay must be"),
     "a dtype of mu (optax)": (lambda: D.optax.adam(0.1, mu_dtype="bfloat16"), ValueError, "mu_dtype='bfloat16' is not here"),
     "no rate (optax)": (lambda: D.optax.adadelta(), ValueError, "learning_rate=None ascends"),
@@ -163,6 +163,15 @@ def test_a_traced_number_is_on():
     swept = jax.vmap(end)(jnp.array([0.0, 0.5]), jnp.array([0.0, 0.3]))
     np.testing.assert_allclose(swept[0], jnp.array([1.0, -2.0]) * 0.9**3, rtol=1e-6)
     np.testing.assert_allclose(swept[1], end(0.5, 0.3), rtol=1e-6)
+
+
+def test_optaxs_mask_says_what_decays():
+    params = {"w": jnp.array([2.0, -1.0]), "b": jnp.array([4.0])}
+    mask = lambda tree: {"w": True, "b": False}
+    for name in ("adamw", "nadamw", "adamaxw"):
+        ours, theirs = (getattr(home, name)(0.1, weight_decay=0.5, mask=mask) for home in (D.optax, optax))
+        steps = [tx.update(params, tx.init(params), params)[0] for tx in (ours, theirs)]
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), *steps)
 
 
 def test_rates_may_be_schedules_everywhere():

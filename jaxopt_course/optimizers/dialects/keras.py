@@ -27,7 +27,7 @@ __all__ = [
     "adadelta", "adagrad", "adam", "adamax", "adamw", "nadam", "rmsprop", "sgd",
 ]  # fmt: skip
 
-_AVERAGE = "optax.ema of the parameters, in your own loop"
+_AVERAGE = "optax.incremental_update of averaged parameters, in your own loop"
 _preset = preset(
     "keras",
     {
@@ -94,9 +94,7 @@ def adam(
     weight_decay: Any = None,
 ) -> optax.GradientTransformationExtraArgs:  # fmt: skip
     """``keras.optimizers.Adam``: θ ← θ − α √(1 − β₂ᵗ) / (1 − β₁ᵗ) · m / (√v + ε); with ``amsgrad`` the largest v for v."""
-    method, options = (ours.amsgrad, {"bias_correction": True}) if amsgrad else (ours.adam, {})
-    numbers = {"learning_rate": learning_rate, "b1": beta_1, "b2": beta_2, "eps": epsilon}
-    return with_decay(method, weight_decay, decoupled=True, **numbers, **options, eps_before_correction=True)
+    return _adam(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay)
 
 
 @_preset
@@ -105,7 +103,13 @@ def adamw(
     amsgrad: bool = False,
 ) -> optax.GradientTransformationExtraArgs:  # fmt: skip
     """``keras.optimizers.AdamW``: Adam, and θ ← θ − α·λθ beside its step."""
-    return adam.__wrapped__(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay)  # type: ignore[attr-defined]
+    return _adam(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay)
+
+
+def _adam(learning_rate, b1, b2, eps, amsgrad, weight_decay):
+    method, options = (ours.amsgrad, {"bias_correction": True}) if amsgrad else (ours.adam, {})
+    numbers = {"learning_rate": learning_rate, "b1": b1, "b2": b2, "eps": eps}
+    return with_decay(method, weight_decay, decoupled=True, **numbers, **options, eps_before_correction=True)
 
 
 @_preset

@@ -25,18 +25,14 @@ _preset = preset("optax")
 _with_dtype = preset("optax", {"mu_dtype": Switch(None, "accumulator_dtype, for m and v, of jc.adam and its kin")})
 
 
-def _if_on(number: Any) -> Any:
-    return None if off(number) else number
-
-
 @_preset
 def sgd(
     learning_rate: Any, momentum: Any = None, nesterov: bool = False, accumulator_dtype: Any = None
 ) -> optax.GradientTransformationExtraArgs:
     """``optax.sgd``: m ← μm + g, θ ← θ − αm; nesterov θ ← θ − α(g + μm)."""
     if momentum is None:
-        if nesterov or accumulator_dtype is not None:
-            raise ValueError("nesterov and accumulator_dtype need a momentum; got momentum=None")
+        if nesterov:
+            raise ValueError("nesterov=True needs a momentum; got None")
         return ours.sgd(learning_rate)
     options = {"rate_inside": False, "accumulator_dtype": accumulator_dtype}
     if nesterov:
@@ -48,7 +44,7 @@ def sgd(
 def adagrad(
     learning_rate: Any, initial_accumulator_value: Any = 0.1, eps: Any = 1e-7
 ) -> optax.GradientTransformationExtraArgs:
-    """``optax.adagrad``: v ← v + g² from 0.1, θ ← θ − αg / √(v + ε)."""
+    """``optax.adagrad``: v ← v + g² from 0.1, θ ← θ − αg / √(v + ε); where v = ε = 0 optax stays, and we divide by 0."""
     return ours.adagrad(learning_rate, eps, initial_accumulator_value, eps_inside_sqrt=True)
 
 
@@ -81,7 +77,7 @@ def adam(
     nesterov: bool = False,
 ) -> optax.GradientTransformationExtraArgs:  # fmt: skip
     """``optax.adam``: θ ← θ − α m̂ / (√(v̂ + ε_root) + ε)."""
-    return (ours.nadam if nesterov else ours.adam)(learning_rate, b1, b2, eps, eps_root=_if_on(eps_root))
+    return _adam(nesterov, None, learning_rate=learning_rate, b1=b1, b2=b2, eps=eps, eps_root=eps_root)
 
 
 @_with_dtype
@@ -90,7 +86,7 @@ def nadam(
     nesterov: bool = True,
 ) -> optax.GradientTransformationExtraArgs:  # fmt: skip
     """``optax.nadam``: θ ← θ − α m̄ / (√(v̂ + ε_root) + ε), with a constant μ = β₁."""
-    return (ours.nadam if nesterov else ours.adam)(learning_rate, b1, b2, eps, eps_root=_if_on(eps_root))
+    return _adam(nesterov, None, learning_rate=learning_rate, b1=b1, b2=b2, eps=eps, eps_root=eps_root)
 
 
 @_with_dtype
@@ -99,8 +95,8 @@ def adamw(
     weight_decay: Any = 1e-4, mask: Any = None, *, nesterov: bool = False,
 ) -> optax.GradientTransformationExtraArgs:  # fmt: skip
     """``optax.adamw``: θ ← θ − α(m̂ / (√(v̂ + ε_root) + ε) + λθ)."""
-    numbers = {"learning_rate": learning_rate, "b1": b1, "b2": b2, "eps": eps, "eps_root": _if_on(eps_root)}
-    return with_decay(ours.nadam if nesterov else ours.adam, weight_decay, decoupled=True, mask=mask, **numbers)
+    numbers = {"learning_rate": learning_rate, "b1": b1, "b2": b2, "eps": eps, "eps_root": eps_root}
+    return _adam(nesterov, weight_decay, mask, **numbers)
 
 
 @_with_dtype
@@ -109,7 +105,12 @@ def nadamw(
     weight_decay: Any = 1e-4, mask: Any = None, *, nesterov: bool = True,
 ) -> optax.GradientTransformationExtraArgs:  # fmt: skip
     """``optax.nadamw``: θ ← θ − α(m̄ / (√(v̂ + ε_root) + ε) + λθ)."""
-    numbers = {"learning_rate": learning_rate, "b1": b1, "b2": b2, "eps": eps, "eps_root": _if_on(eps_root)}
+    numbers = {"learning_rate": learning_rate, "b1": b1, "b2": b2, "eps": eps, "eps_root": eps_root}
+    return _adam(nesterov, weight_decay, mask, **numbers)
+
+
+def _adam(nesterov, weight_decay, mask=None, *, eps_root, **numbers):
+    numbers["eps_root"] = None if off(eps_root) else eps_root
     return with_decay(ours.nadam if nesterov else ours.adam, weight_decay, decoupled=True, mask=mask, **numbers)
 
 
@@ -136,9 +137,7 @@ def amsgrad(
     bias_correction_mu: bool = True, bias_correction_nu: bool = True,
 ) -> optax.GradientTransformationExtraArgs:  # fmt: skip
     """``optax.amsgrad``: v⁺ ← max(v⁺, v̂), θ ← θ − α m̂ / (√(v⁺ + ε_root) + ε)."""
-    corrected = bias_correction_mu
-    if corrected != bias_correction_nu:
+    if bias_correction_mu != bias_correction_nu:
         raise ValueError("bias_correction_mu and bias_correction_nu must be both True or both False here")
-    return ours.amsgrad(
-        learning_rate, b1, b2, eps, _if_on(eps_root), bias_correction=corrected, max_after_correction=corrected
-    )  # fmt: skip
+    options = {"bias_correction": bias_correction_mu, "max_after_correction": bias_correction_mu}
+    return ours.amsgrad(learning_rate, b1, b2, eps, None if off(eps_root) else eps_root, **options)

@@ -90,10 +90,7 @@ def adam(
     decoupled_weight_decay: bool = False,
 ) -> optax.GradientTransformationExtraArgs:  # fmt: skip
     """``torch.optim.Adam``: θ ← θ − lr · m̂ / (√v̂ + ε); with ``amsgrad`` the largest v, then corrected, for v̂."""
-    b1, b2 = pair("betas", betas)
-    method, options = (ours.amsgrad, {"bias_correction": True}) if amsgrad else (ours.adam, {})
-    numbers = {"learning_rate": lr, "b1": b1, "b2": b2, "eps": eps}
-    return _facing(maximize, with_decay(method, weight_decay, decoupled=decoupled_weight_decay, **numbers, **options))
+    return _facing(maximize, _adam(lr, betas, eps, weight_decay, amsgrad, decoupled=decoupled_weight_decay))
 
 
 @_preset
@@ -102,8 +99,14 @@ def adamw(
     *, maximize: bool = False, foreach: Any = None, capturable: bool = False, differentiable: bool = False, fused: Any = None,
 ) -> optax.GradientTransformationExtraArgs:  # fmt: skip
     """``torch.optim.AdamW``: Adam, and θ ← θ − lr·λθ beside its step."""
-    decay = {"weight_decay": weight_decay, "decoupled_weight_decay": True}
-    return adam.__wrapped__(lr, betas, eps, amsgrad=amsgrad, maximize=maximize, **decay)  # type: ignore[attr-defined]
+    return _facing(maximize, _adam(lr, betas, eps, weight_decay, amsgrad, decoupled=True))
+
+
+def _adam(lr, betas, eps, weight_decay, amsgrad, *, decoupled):
+    b1, b2 = pair("betas", betas)
+    method, options = (ours.amsgrad, {"bias_correction": True}) if amsgrad else (ours.adam, {})
+    numbers = {"learning_rate": lr, "b1": b1, "b2": b2, "eps": eps}
+    return with_decay(method, weight_decay, decoupled=decoupled, **numbers, **options)
 
 
 @_preset
