@@ -23,10 +23,14 @@ from jaxopt_course.optimizers import (
     adamax,
     adamw,
     amsgrad,
+    averaged,
+    averaged_sgd,
     decayed,
     momentum,
     nadam,
     nesterov,
+    normalized_sgd,
+    plateau,
     rmsprop,
     scale_by_adadelta,
     scale_by_adagrad,
@@ -35,6 +39,7 @@ from jaxopt_course.optimizers import (
     scale_by_amsgrad,
     scale_by_learning_rate,
     scale_by_nadam,
+    scale_by_norm,
     scale_by_rmsprop,
     sgd,
 )
@@ -48,6 +53,7 @@ from jaxopt_course.training import (
     Minimum,
     Moment,
     NonFiniteError,
+    RangeTest,
     Result,
     Step,
     TrainState,
@@ -55,6 +61,7 @@ from jaxopt_course.training import (
     init_state,
     make_step,
     minimize,
+    range_test,
     samplers,
     stopping,
 )
@@ -79,9 +86,11 @@ if TYPE_CHECKING:
 __all__ = [
     # optimizers
     "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adadelta", "adam", "adamax", "nadam", "amsgrad", "adamw",
+    "normalized_sgd", "averaged_sgd", "averaged", "plateau",
     "decayed", "dialects",
     "scale_by_adagrad", "scale_by_rmsprop", "scale_by_adadelta", "scale_by_adam", "scale_by_adamax", "scale_by_nadam",
-    "scale_by_amsgrad", "scale_by_learning_rate", "CATALOG", "schedules",
+    "scale_by_amsgrad", "scale_by_norm",
+    "scale_by_learning_rate", "CATALOG", "schedules",
     # composing
     "chain", "optimizer", "inject", "hyperparams", "set_hyperparams", "gradient_point", "eval_params", "map_leaves",
     "zeros_like",
@@ -89,6 +98,7 @@ __all__ = [
     "problems", "Problem", "Data",
     # training
     "fit", "Result", "TrainState", "init_state", "Moment", "NonFiniteError", "make_step", "Step", "minimize", "Minimum",
+    "range_test", "RangeTest",
     "samplers", "stopping",
     # comparing
     "race", "Race",

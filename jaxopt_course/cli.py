@@ -43,7 +43,8 @@ def race(
     Args:
         problem: what to train on (see ``jaxopt-course problems``).
         model: linear, softmax, mlp or convnet; mlp for images by default.
-        optimizers: names from the catalog (see ``jaxopt-course optimizers``), or "all".
+        optimizers: names from the catalog (see ``jaxopt-course optimizers``), "all", or dotted names from elsewhere:
+            optax.lion, optax.contrib.muon.
         seeds: final runs of each optimizer.
         batch_size: examples in a step.
         epochs: passes over the data in each run; by default 20 (5 on Fashion-MNIST).
@@ -98,7 +99,7 @@ def fit(
     Args:
         problem: what to train on (see ``jaxopt-course problems``).
         model: linear, softmax, mlp or convnet; mlp for images by default.
-        optimizer: a name from the catalog (see ``jaxopt-course optimizers``).
+        optimizer: a name from the catalog (see ``jaxopt-course optimizers``), or another library's: optax.lion.
         learning_rate: by default the middle of the optimizer's grid in a race.
         batch_size: examples in a step.
         epochs: passes over the data; by default 20 (5 on Fashion-MNIST).

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxopt_course.transform import chain, gradient_point, hyperparams, set_hyperparams
+from jaxopt_course.transform import chain, eval_params, gradient_point, hyperparams, set_hyperparams
 from jaxopt_course.types import Schedule
 
 __all__ = ["FACTORY_LAWS", "LAWS", "check_factory", "check_optimizer"]
@@ -44,6 +44,12 @@ def _walk(tx: Transformation, state: Any, params: Any, steps: int, **options: An
     for _ in range(steps):
         params, state = _step(tx, state, params, **options)
     return params, state
+
+
+def _results(tx: Transformation, state: Any, params: Any, steps: int) -> tuple[Any, Any]:
+    """What a walk comes to: the parameters, and what to evaluate in their place."""
+    params, state = _walk(tx, state, params, steps)
+    return params, eval_params(state, params)
 
 
 def _noise(params: Any, seed: int, dtype: Any = None) -> Any:
@@ -91,8 +97,8 @@ def second_call_does_not_retrace(tx: Transformation) -> None:
 def jit_equals_eager(tx: Transformation) -> None:
     """Compiled and eager updates agree to 8 ulp of a leaf's largest element, after five steps."""
     state = tx.init(_START)
-    eager, _ = _walk(tx, state, _START, 5)
-    compiled, _ = jax.jit(lambda s, p: _walk(tx, s, p, 5))(state, _START)
+    eager = _results(tx, state, _START, 5)
+    compiled = jax.jit(lambda s, p: _results(tx, s, p, 5))(state, _START)
     _close(compiled, eager, 8, "jit and eager differ")
 
 
@@ -100,7 +106,7 @@ def vmap_over_hyperparams_equals_a_loop(tx: Transformation) -> None:
     """A population over any hyperparameter is the same as its members one by one."""
     state = tx.init(_START)
     for name, value in hyperparams(state).items():
-        train = lambda v, n=name: _walk(tx, set_hyperparams(state, {n: v}), _START, 3)[0]
+        train = lambda v, n=name: _results(tx, set_hyperparams(state, {n: v}), _START, 3)
         values = value * jnp.array([1.0, 0.5, 0.9])
         try:
             set_hyperparams(state, {name: value})
@@ -160,11 +166,11 @@ def chain_is_associative(tx: Transformation) -> None:
     """chain(a, chain(tx, b)) is chain(chain(a, tx), b), and chain(tx) is tx."""
     before, after = optax.clip(1.5), optax.identity()
     left, right = chain(before, chain(tx, after)), chain(chain(before, tx), after)
-    walks = [_walk(t, t.init(_START), _START, 3)[0] for t in (left, right)]
+    walks = [_results(t, t.init(_START), _START, 3) for t in (left, right)]
     chex.assert_trees_all_equal(*walks)
     assert left.update == right.update, "the two groupings have different updates"
     chex.assert_trees_all_equal(
-        _walk(chain(tx), chain(tx).init(_START), _START, 3)[0], _walk(tx, tx.init(_START), _START, 3)[0]
+        _results(chain(tx), chain(tx).init(_START), _START, 3), _results(tx, tx.init(_START), _START, 3)
     )
 
 
@@ -211,13 +217,13 @@ def numbers_make_no_new_program(factory: Factory, settings: Mapping[str, Any], c
 def numbers_arrays_and_schedules_agree(factory: Factory, settings: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
     """A number, an array, and a constant schedule of it, ours or a plain function, give the same steps."""
     tx = factory(**settings)
-    expected, _ = _walk(tx, tx.init(_START), _START, 3)
+    expected = _results(tx, tx.init(_START), _START, 3)
     for name, value in settings.items():
         if not isinstance(value, float):
             continue
         for form in (jnp.asarray(value), Schedule(lambda step, v=value: jnp.asarray(v)), lambda step, v=value: jnp.asarray(v)):
             same = factory(**{**settings, name: form})
-            _close(_walk(same, same.init(_START), _START, 3)[0], expected, 8, f"{name} as {type(form).__name__} differs")
+            _close(_results(same, same.init(_START), _START, 3), expected, 8, f"{name} as {type(form).__name__} differs")
 
 
 def every_argument_makes_a_difference(factory: Factory, settings: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
@@ -230,7 +236,7 @@ def every_argument_makes_a_difference(factory: Factory, settings: Mapping[str, A
         walks = []
         for options in (base, {**base, name: value}):
             tx = factory(**options)
-            walks.append(_walk(tx, tx.init(_START), _START, 4)[0])
+            walks.append(_results(tx, tx.init(_START), _START, 4))
         differ = any(bool((a != b).any()) for a, b in zip(*map(jax.tree.leaves, walks), strict=True))
         assert differ, f"{name}={value!r} changes nothing in {dict(base)}"
 

@@ -83,6 +83,12 @@ class Schedule(Parametric):
     def __call__(self, step: Any) -> jax.Array:
         return super().__call__(jnp.asarray(step, jnp.result_type(float)))
 
+    def plot(self, steps: int, **options: Any) -> Any:
+        """Its values over the first ``steps`` steps as a figure (see :func:`jaxopt_course.report.rates.schedule`)."""
+        from jaxopt_course.report import rates
+
+        return rates.schedule(self, steps, **options)
+
 
 @jax.tree_util.register_pytree_with_keys_class
 class Regularizer(Parametric):

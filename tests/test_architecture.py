@@ -28,6 +28,8 @@ LAYERS = {
     "__init__": {"optimizers", "schedules", "problems", "problems.objective", "transform", "training", "race", "testing"},
 }
 CONVENIENCES = {
+    ("types.py", "plot"),
+    ("training/range_test.py", "plot"),
     ("training/result.py", "plot"),
     ("training/minimize.py", "plot"),
     ("race/outcome.py", "report"),

@@ -9,11 +9,14 @@ from jaxopt_course.optimizers.adagrad import adagrad, scale_by_adagrad
 from jaxopt_course.optimizers.adam import adam, adamw, scale_by_adam
 from jaxopt_course.optimizers.adamax import adamax, scale_by_adamax
 from jaxopt_course.optimizers.amsgrad import amsgrad, scale_by_amsgrad
+from jaxopt_course.optimizers.averaging import averaged, averaged_sgd
 from jaxopt_course.optimizers.catalog import CATALOG, Entry
 from jaxopt_course.optimizers.decayed import decayed
 from jaxopt_course.optimizers.descent import scale_by_learning_rate, sgd
 from jaxopt_course.optimizers.momentum import momentum, nesterov
 from jaxopt_course.optimizers.nadam import nadam, scale_by_nadam
+from jaxopt_course.optimizers.normalized import normalized_sgd, scale_by_norm
+from jaxopt_course.optimizers.plateau import plateau
 from jaxopt_course.optimizers.rmsprop import adadelta, rmsprop, scale_by_adadelta, scale_by_rmsprop
 
 __all__ = [
@@ -25,10 +28,14 @@ __all__ = [
     "adamax",
     "adamw",
     "amsgrad",
+    "averaged",
+    "averaged_sgd",
     "decayed",
     "momentum",
     "nadam",
     "nesterov",
+    "normalized_sgd",
+    "plateau",
     "rmsprop",
     "scale_by_adadelta",
     "scale_by_adagrad",
@@ -37,6 +44,7 @@ __all__ = [
     "scale_by_amsgrad",
     "scale_by_learning_rate",
     "scale_by_nadam",
+    "scale_by_norm",
     "scale_by_rmsprop",
     "sgd",
 ]

@@ -16,9 +16,11 @@ from jaxopt_course.optimizers.adagrad import adagrad
 from jaxopt_course.optimizers.adam import adam, adamw
 from jaxopt_course.optimizers.adamax import adamax
 from jaxopt_course.optimizers.amsgrad import amsgrad
+from jaxopt_course.optimizers.averaging import averaged_sgd
 from jaxopt_course.optimizers.descent import sgd
 from jaxopt_course.optimizers.momentum import momentum, nesterov
 from jaxopt_course.optimizers.nadam import nadam
+from jaxopt_course.optimizers.normalized import normalized_sgd
 from jaxopt_course.optimizers.rmsprop import adadelta, rmsprop
 
 __all__ = ["CATALOG", "Entry"]
@@ -61,6 +63,28 @@ CATALOG: Mapping[str, Entry] = MappingProxyType({
         lecture="B1",
         settings={"learning_rate": 0.1},
         changes={"learning_rate": ({"learning_rate": 0.1}, 0.2)},
+        learning_rates=_LARGE,
+    ),
+    "normalized_sgd": Entry(
+        normalized_sgd,
+        lecture="B2",
+        settings={"learning_rate": 0.03},
+        changes={"learning_rate": ({"learning_rate": 0.1}, 0.2), "eps": ({"learning_rate": 0.1}, 0.1)},
+        variants=({"learning_rate": 0.03, "eps": 0.1},),
+        learning_rates=_LARGE,
+    ),
+    "averaged_sgd": Entry(
+        averaged_sgd,
+        lecture="F5",
+        settings={"learning_rate": 0.1},
+        changes={
+            "learning_rate": ({"learning_rate": 0.1}, 0.2),
+            "decay": ({"learning_rate": 0.1}, 0.5),
+            "start": ({"learning_rate": 0.1}, 2),
+            "bias_correction": ({"learning_rate": 0.1, "decay": 0.5}, False),
+            "accumulator_dtype": ({"learning_rate": 0.1}, "bfloat16"),
+        },
+        variants=({"learning_rate": 0.1, "decay": 0.9}, {"learning_rate": 0.1, "decay": 0.9, "bias_correction": False}),
         learning_rates=_LARGE,
     ),
     "momentum": Entry(

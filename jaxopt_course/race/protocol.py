@@ -44,10 +44,12 @@ def race(
 
     Args:
         problem: with validation and test splits.
-        optimizers: ``"all"`` of the catalog, names from it, or name → function from a learning rate to an optimizer.
+        optimizers: ``"all"`` of the catalog; or names from it, and other libraries' (``"optax.lion"``); or name → function
+            from a learning rate to an optimizer.
         seeds: final runs of each optimizer, at least 2.
         batch_size: m. epochs: passes over the data in every run.
-        learning_rates: one grid for all, ascending; by default the catalog's (for functions, 10⁻⁴ to 1).
+        learning_rates: one grid for all, ascending; by default the catalog's (foreign ones: around their default, or from
+            10⁻⁴ to 1).
         metric: what is compared on the test set: the problem's first metric by default, else ``"loss"``.
         falls: whether less of it is better; by default where its name has "loss", "error" or "objective" in it.
         level: of the confidence intervals.

@@ -1,4 +1,4 @@
-"""Pictures of training, in matplotlib: one fit, one schedule, one race.
+"""Pictures of training, in matplotlib: one fit, one race.
 
 A loss is drawn on a logarithmic axis wherever it is positive. Every function draws on the ``axes`` it is given, or on a
 figure of its own, and returns the figure; ``figure.savefig(path)`` writes it, Jupyter shows it.
@@ -6,8 +6,7 @@ figure of its own, and returns the figure; ``figure.savefig(path)`` writes it, J
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,7 +14,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from jaxopt_course import checks
 from jaxopt_course.report import schema, series, style, tables
 from jaxopt_course.report.schema import Abscissa, RaceData, label
 from jaxopt_course.report.style import Line, Theme
@@ -23,7 +21,7 @@ from jaxopt_course.report.style import Line, Theme
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["history", "learning_curves", "race_figure", "schedule", "sensitivity"]
+__all__ = ["history", "learning_curves", "race_figure", "sensitivity"]
 
 
 def learning_curves(
@@ -68,7 +66,7 @@ def learning_curves(
         axes.margins(x=0.01)
         if legend and bands:
             _legend_at_right(axes, {name + " (diverged)" * band.diverged: lines[name] for name, band in bands.items()})
-    return _figure(axes)
+    return style.figure_of(axes)
 
 
 def sensitivity(
@@ -117,7 +115,7 @@ def sensitivity(
         axes.set(xlabel="learning rate", ylabel=f"final {label(metric)}")
         if legend and lines:
             _legend_at_right(axes, lines)
-    return _figure(axes)
+    return style.figure_of(axes)
 
 
 def race_figure(data: RaceData, *, theme: Theme = "light") -> Figure:
@@ -182,38 +180,7 @@ def history(
         for panel, name in zip(column, panels, strict=True):
             _history_panel(panel, run, name, x, colors)
         column[-1].set_xlabel(label(x) if x == "step" else "epochs")
-    return _figure(column[0])
-
-
-def schedule(rule: Callable[[Any], Any], steps: int, *, axes: Axes | None = None, theme: Theme = "light") -> Figure:
-    """The values of a schedule over steps 0 … ``steps`` − 1.
-
-    Args:
-        rule: ``rule(step) → value``, a schedule of ours or any JAX function.
-        steps: how many; beyond 4000, evenly spaced ones are evaluated.
-        axes: where to draw, instead of a new figure.
-        theme: ``"light"`` or ``"dark"``.
-
-    Returns:
-        The figure.
-
-    Raises:
-        TypeError, ValueError: ``steps`` is not an integer >= 1.
-
-    >>> schedule(lambda step: 0.1 * 0.99**step, 300).axes[0].get_xlabel()
-    'steps'
-    """
-    import jax
-    import jax.numpy as jnp
-
-    checks.check_positive_integer("schedule", "steps", steps)
-    at = np.unique(np.linspace(0, steps - 1, min(steps, 4000)).round().astype(int))
-    values = np.broadcast_to(jax.vmap(rule)(jnp.asarray(at)), at.shape)
-    with style.canvas(axes, theme, (6.4, 3.0)) as (axes, _):
-        axes.plot(at, values, label=getattr(rule, "__name__", None) or str(rule))
-        axes.set(xlabel="steps", ylabel="value")
-        axes.margins(x=0.01)
-    return _figure(axes)
+    return style.figure_of(column[0])
 
 
 def _set_range(axes: Axes, limits: tuple[float, float] | None) -> None:
@@ -283,9 +250,3 @@ def _ranking(axes: Axes, data: RaceData, lines: dict[str, Line], colors: style.P
 def _legend_at_right(axes: Axes, lines: dict[str, Line]) -> None:
     handles = [Line2D([], [], color=color, linestyle=dash) for color, dash in lines.values()]
     axes.legend(handles, list(lines), loc="upper left", bbox_to_anchor=(1.01, 1.0), handlelength=2.6)
-
-
-def _figure(axes: Axes) -> Figure:
-    figure = axes.figure.figure
-    assert isinstance(figure, Figure)
-    return figure

@@ -7,16 +7,19 @@ a valid optax schedule too. The first update uses the value at step 0; lecture 0
 
 from jaxopt_course.schedules.cyclic import cosine, restarts, triangular, warm_restarts
 from jaxopt_course.schedules.decay import constant, exponential, linear, recursive, step, time_based
-from jaxopt_course.schedules.joins import join, scaled, warmup
+from jaxopt_course.schedules.epochs import epochs
+from jaxopt_course.schedules.joins import join, piecewise, scaled, warmup
 from jaxopt_course.types import Schedule
 
 __all__ = [
     "Schedule",
     "constant",
     "cosine",
+    "epochs",
     "exponential",
     "join",
     "linear",
+    "piecewise",
     "recursive",
     "restarts",
     "scaled",

@@ -10,6 +10,7 @@ from jaxopt_course.training import samplers, stopping
 from jaxopt_course.training.fit import fit
 from jaxopt_course.training.loop import Step, make_step
 from jaxopt_course.training.minimize import Minimum, minimize
+from jaxopt_course.training.range_test import RangeTest, range_test
 from jaxopt_course.training.result import Moment, NonFiniteError, Result
 from jaxopt_course.training.state import init_state
 from jaxopt_course.training.step import Program, Report, TrainState, train_step
@@ -19,6 +20,7 @@ __all__ = [
     "Moment",
     "NonFiniteError",
     "Program",
+    "RangeTest",
     "Report",
     "Result",
     "Step",
@@ -27,6 +29,7 @@ __all__ = [
     "init_state",
     "make_step",
     "minimize",
+    "range_test",
     "samplers",
     "stopping",
     "train_step",
