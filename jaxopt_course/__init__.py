@@ -25,6 +25,7 @@ from jaxopt_course.optimizers import (
     amsgrad,
     averaged,
     averaged_sgd,
+    decayed,
     momentum,
     nadam,
     nesterov,
@@ -80,11 +81,13 @@ from jaxopt_course.transform import (
 
 if TYPE_CHECKING:
     from jaxopt_course import testing
+    from jaxopt_course.optimizers import dialects
 
 __all__ = [
     # optimizers
     "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adadelta", "adam", "adamax", "nadam", "amsgrad", "adamw",
     "normalized_sgd", "averaged_sgd", "averaged", "plateau",
+    "decayed", "dialects",
     "scale_by_adagrad", "scale_by_rmsprop", "scale_by_adadelta", "scale_by_adam", "scale_by_adamax", "scale_by_nadam",
     "scale_by_amsgrad", "scale_by_norm",
     "scale_by_learning_rate", "CATALOG", "schedules",
@@ -103,10 +106,15 @@ __all__ = [
     "testing",
 ]  # fmt: skip
 
+_LAZY = {  # what loads on first use: with `testing` comes chex
+    "testing": "jaxopt_course.testing",
+    "dialects": "jaxopt_course.optimizers.dialects",
+}
+
 
 def __getattr__(name: str) -> Any:
-    if name == "testing":  # chex loads on first use
-        return importlib.import_module("jaxopt_course.testing")
+    if name in _LAZY:
+        return importlib.import_module(_LAZY[name])
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -127,7 +127,8 @@ def test_import_costs_little_over_jax_and_optax():
 
 def public():
     """Every exported name, with its one home."""
-    modules = [jc, jc.problems, jc.schedules, jc.samplers, jc.stopping, jc.testing]
+    dialects = [getattr(jc.dialects, name) for name in jc.dialects.__all__]
+    modules = [jc, jc.problems, jc.schedules, jc.samplers, jc.stopping, jc.testing, jc.dialects, *dialects]
     return [(module, name) for module in modules for name in module.__all__]
 
 

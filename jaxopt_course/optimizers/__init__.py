@@ -6,10 +6,12 @@ with what the laws of :mod:`jaxopt_course.testing` and the race need to know.
 """
 
 from jaxopt_course.optimizers.adagrad import adagrad, scale_by_adagrad
-from jaxopt_course.optimizers.adam import adam, adamw, amsgrad, scale_by_adam, scale_by_amsgrad
+from jaxopt_course.optimizers.adam import adam, adamw, scale_by_adam
 from jaxopt_course.optimizers.adamax import adamax, scale_by_adamax
+from jaxopt_course.optimizers.amsgrad import amsgrad, scale_by_amsgrad
 from jaxopt_course.optimizers.averaging import averaged, averaged_sgd
 from jaxopt_course.optimizers.catalog import CATALOG, Entry
+from jaxopt_course.optimizers.decayed import decayed
 from jaxopt_course.optimizers.descent import scale_by_learning_rate, sgd
 from jaxopt_course.optimizers.momentum import momentum, nesterov
 from jaxopt_course.optimizers.nadam import nadam, scale_by_nadam
@@ -28,6 +30,7 @@ __all__ = [
     "amsgrad",
     "averaged",
     "averaged_sgd",
+    "decayed",
     "momentum",
     "nadam",
     "nesterov",

@@ -13,8 +13,9 @@ from typing import Any
 import optax
 
 from jaxopt_course.optimizers.adagrad import adagrad
-from jaxopt_course.optimizers.adam import adam, adamw, amsgrad
+from jaxopt_course.optimizers.adam import adam, adamw
 from jaxopt_course.optimizers.adamax import adamax
+from jaxopt_course.optimizers.amsgrad import amsgrad
 from jaxopt_course.optimizers.averaging import averaged_sgd
 from jaxopt_course.optimizers.descent import sgd
 from jaxopt_course.optimizers.momentum import momentum, nesterov
@@ -93,10 +94,15 @@ CATALOG: Mapping[str, Entry] = MappingProxyType({
         changes={
             "learning_rate": ({"learning_rate": 0.1}, 0.2),
             "momentum": ({"learning_rate": 0.1}, 0.5),
+            "dampening": ({"learning_rate": 0.1}, 0.5),
             "rate_inside": ({"learning_rate": lambda step: 0.1 / (1 + step)}, False),
+            "dampen_first": ({"learning_rate": 0.1, "dampening": 0.5}, False),
             "accumulator_dtype": ({"learning_rate": 0.1}, "bfloat16"),
         },
-        variants=({"learning_rate": 0.03, "momentum": 0.8, "rate_inside": False},),
+        variants=(
+            {"learning_rate": 0.03, "momentum": 0.8, "rate_inside": False},
+            {"learning_rate": 0.05, "momentum": 0.8, "dampening": 0.3, "rate_inside": False, "dampen_first": False},
+        ),
         learning_rates=_LARGE,
     ),
     "nesterov": Entry(
@@ -125,13 +131,16 @@ CATALOG: Mapping[str, Entry] = MappingProxyType({
             "b1": ({"learning_rate": 0.1}, 0.5),
             "b2": ({"learning_rate": 0.1}, 0.9),
             "eps": ({"learning_rate": 0.1}, 0.1),
+            "eps_root": ({"learning_rate": 0.1}, 0.1),
             "bias_correction": ({"learning_rate": 0.1}, False),
             "eps_inside_sqrt": ({"learning_rate": 0.1, "eps": 0.1}, True),
+            "eps_before_correction": ({"learning_rate": 0.1, "eps": 0.1}, True),
             "accumulator_dtype": ({"learning_rate": 0.1}, "bfloat16"),
         },
         variants=(
             {"learning_rate": 0.03, "bias_correction": False, "b2": 0.9},
             {"learning_rate": 0.03, "eps_inside_sqrt": True},
+            {"learning_rate": 0.03, "eps_root": 1e-8, "eps_before_correction": True},
         ),
         learning_rates=_SMALL,
     ),
@@ -160,6 +169,7 @@ CATALOG: Mapping[str, Entry] = MappingProxyType({
             "momentum": ({"learning_rate": 0.1}, 0.5),
             "initial_accumulator": ({"learning_rate": 0.1}, 1.0),
             "centred": ({"learning_rate": 0.1, "eps": 0.1}, True),
+            "bias_correction": ({"learning_rate": 0.1}, True),
             "rate_inside": ({"learning_rate": lambda step: 0.1 / (1 + step), "momentum": 0.5}, False),
             "nesterov": ({"learning_rate": 0.1, "momentum": 0.5}, True),
             "eps_inside_sqrt": ({"learning_rate": 0.1, "eps": 0.1}, True),
@@ -169,6 +179,7 @@ CATALOG: Mapping[str, Entry] = MappingProxyType({
             {"learning_rate": 0.01, "eps": 1e-4, "centred": True, "eps_inside_sqrt": True},
             {"learning_rate": 0.003, "momentum": 0.8, "rate_inside": False, "initial_accumulator": 1.0},
             {"learning_rate": 0.003, "momentum": 0.8, "nesterov": True},
+            {"learning_rate": 0.01, "eps": 1e-6, "bias_correction": True},
         ),
         learning_rates=_SMALL,
     ),
@@ -210,6 +221,7 @@ CATALOG: Mapping[str, Entry] = MappingProxyType({
             "b2": ({"learning_rate": 0.1}, 0.9),
             "eps": ({"learning_rate": 0.1}, 0.1),
             "momentum_decay": ({"learning_rate": 0.1}, 0.004),
+            "eps_root": ({"learning_rate": 0.1}, 0.1),
             "accumulator_dtype": ({"learning_rate": 0.1}, "bfloat16"),
         },
         variants=({"learning_rate": 0.03, "b2": 0.95, "momentum_decay": 0.004},),
@@ -224,11 +236,16 @@ CATALOG: Mapping[str, Entry] = MappingProxyType({
             "b1": ({"learning_rate": 0.1}, 0.5),
             "b2": ({"learning_rate": 0.1}, 0.9),
             "eps": ({"learning_rate": 0.1}, 0.1),
+            "eps_root": ({"learning_rate": 0.1}, 0.1),
             "bias_correction": ({"learning_rate": 0.1}, True),
+            "eps_before_correction": ({"learning_rate": 0.1, "bias_correction": True, "eps": 0.1}, True),
             "max_after_correction": ({"learning_rate": 0.1, "bias_correction": True, "b2": 0.5}, True),
             "accumulator_dtype": ({"learning_rate": 0.1}, "bfloat16"),
         },
-        variants=({"learning_rate": 0.03, "b2": 0.95, "bias_correction": True, "max_after_correction": True},),
+        variants=(
+            {"learning_rate": 0.03, "b2": 0.95, "bias_correction": True, "max_after_correction": True},
+            {"learning_rate": 0.03, "b2": 0.95, "eps_root": 1e-8, "bias_correction": True, "eps_before_correction": True},
+        ),
         learning_rates=_SMALL,
     ),
     "adamw": Entry(

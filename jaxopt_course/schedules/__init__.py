@@ -8,7 +8,7 @@ a valid optax schedule too. The first update uses the value at step 0; lecture 0
 from jaxopt_course.schedules.cyclic import cosine, restarts, triangular, warm_restarts
 from jaxopt_course.schedules.decay import constant, exponential, linear, recursive, step, time_based
 from jaxopt_course.schedules.epochs import epochs
-from jaxopt_course.schedules.joins import join, piecewise, warmup
+from jaxopt_course.schedules.joins import join, piecewise, scaled, warmup
 from jaxopt_course.types import Schedule
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "piecewise",
     "recursive",
     "restarts",
+    "scaled",
     "step",
     "time_based",
     "triangular",

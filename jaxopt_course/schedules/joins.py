@@ -11,7 +11,7 @@ from jaxopt_course import checks
 from jaxopt_course.schedules.cyclic import value
 from jaxopt_course.types import Number, Positive, Schedule, parametric
 
-__all__ = ["join", "piecewise", "warmup"]
+__all__ = ["join", "piecewise", "scaled", "warmup"]
 
 
 @parametric(Schedule)
@@ -57,6 +57,27 @@ def join(step, first: Schedule | Number, boundary: Positive, second: Schedule | 
     [0.5, 0.5, 1.0, 0.75, 0.1, 0.1]
     """
     return jnp.where(step < boundary, value(first, step), value(second, jnp.maximum(step - boundary, 0)))
+
+
+@parametric(Schedule)
+def scaled(step, schedule: Schedule | Number, factor: Schedule | Number):
+    """A schedule times a number, or times another schedule.
+
+    α_t = c_t s(t)
+
+    Args:
+        schedule: s, or a number (constant).
+        factor: c, a number or a schedule.
+
+    Raises:
+        ValueError: a number that is not finite.
+
+    >>> from jaxopt_course.schedules import linear, time_based
+    >>> rate = scaled(linear(1.0, 0.0, 4), time_based(0.5, 1.0))
+    >>> [round(float(rate(t)), 4) for t in range(3)]  # 1 · 0.5, 0.75 · 0.5/2, 0.5 · 0.5/3
+    [0.5, 0.1875, 0.0833]
+    """
+    return value(factor, step) * value(schedule, step)
 
 
 def piecewise(first: Schedule | Number, pieces: Mapping[float, Schedule | Number]) -> Schedule:

@@ -78,6 +78,11 @@ FORMULAS = {
     "linear": (schedules.linear(0.9, 0.1, 37), lambda t: np.where(t < 37, (1 - t / 37) * 0.9 + t / 37 * 0.1, 0.1)),
     "exponential": (schedules.exponential(0.7, 0.03), lambda t: 0.7 * np.exp(-0.03 * t)),
     "step": (schedules.step(0.7, 0.5, 7), lambda t: 0.7 * np.exp(-0.5 * (t // 7))),
+    "scaled": (schedules.scaled(schedules.linear(0.9, 0.1, 20), 0.3), lambda t: 0.3 * (0.9 - 0.04 * np.minimum(t, 20))),
+    "scaled by a schedule": (
+        schedules.scaled(0.7, schedules.time_based(0.5, 0.1)),
+        lambda t: 0.7 * 0.5 / (1 + 0.1 * t),
+    ),
     "warmup": (
         schedules.warmup(schedules.exponential(0.7, 0.03), 11, 0.2),
         lambda t: np.where(t < 11, 0.2 + t / 11 * 0.5, 0.7 * np.exp(-0.03 * (t - 11))),
