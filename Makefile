@@ -20,7 +20,7 @@ test-all: .venv/.installed       ## the quick suite and everything slow
 	$(BIN)/pytest --numprocesses 2 $(ARGS)
 
 parity: .venv/.installed         ## the dialects against the real torch, Keras and optax, where those install
-	$(BIN)/pip install --quiet --editable '.[test,parity]' || echo 'torch or Keras does not install: only what is there is compared'
+	$(BIN)/pip install --quiet $(CONSTRAINTS) --editable '.[test,parity]' || echo 'torch or Keras does not install: only what is there is compared'
 	$(BIN)/pytest -m parity tests/dialects $(ARGS)
 
 lint: .venv/.installed
