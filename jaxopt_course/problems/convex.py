@@ -7,7 +7,6 @@ the log-linear losses are well conditioned; it also finds the directions along w
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -86,15 +85,22 @@ def newton(where: str, coordinates: Coordinates, loss: ScoreLoss, contrasts: np.
     def gradient(z):
         return (g.T @ (loss.gradient(scores(z)) @ contrasts) / n + penalty * z.reshape(shape)).ravel()
 
-    def hessian(z, v):
-        return (g.T @ (loss.curvature(scores(z))(scores(v)) @ contrasts) / n + penalty * v.reshape(shape)).ravel()
+    def hessian(z):
+        curvature = loss.curvature(scores(z))
+        return lambda v: (g.T @ (curvature(scores(v)) @ contrasts) / n + penalty * v.reshape(shape)).ravel()
 
-    start = np.zeros(shape).ravel()
-    z = minimize(value, start, method="trust-ncg", jac=gradient, hessp=hessian, options={"gtol": 1e-6, "maxiter": 500}).x
+    z = minimize(
+        value,
+        np.zeros(shape).ravel(),
+        method="trust-ncg",
+        jac=gradient,
+        hessp=lambda z, v: hessian(z)(v),
+        options={"gtol": 1e-6, "maxiter": 500},
+    ).x
     for _ in range(12):
         if loss.hard and not strength and n * value(z) < np.log(2):
             break
-        step = _newton_step(functools.partial(hessian, z), gradient(z))
+        step = _newton_step(hessian(z), gradient(z))
         z, moved = z + step, float(np.abs(scores(step)).max())
         if moved < 1e-7:
             return z.reshape(shape)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from jaxopt_course.problems.optimum import Optimum
 
-__all__ = ["Data", "Evaluation", "Objective", "Problem", "num_examples"]
+__all__ = ["Data", "Evaluation", "Objective", "Problem", "Start", "given_losses", "num_examples"]
 
 
 class Data(NamedTuple):
@@ -52,7 +52,7 @@ class Objective:
     @classmethod
     def from_loss(cls, loss: Callable[[Params, Batch], Any], *, coupled: bool = False) -> Objective:
         """A plain ``loss(params, batch)`` as an objective: its "outputs" are the losses."""
-        return cls(_LossOfParams(loss), _given_losses, coupled=coupled)
+        return cls(_LossOfParams(loss), given_losses, coupled=coupled)
 
     def __call__(
         self, params: Params, model_state: ModelState, batch: Batch, *, key: Key | None = None, train: bool = False
@@ -84,7 +84,7 @@ class _LossOfParams:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _Start:
+class Start:
     """The initialiser that starts at given parameters, whatever the key."""
 
     params: Params
@@ -93,7 +93,8 @@ class _Start:
         return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), self.params), {}
 
 
-def _given_losses(outputs: Any, batch: Batch) -> Any:
+def given_losses(outputs: Any, batch: Batch) -> Any:
+    """The loss of a problem whose "outputs" are the losses."""
     return outputs
 
 
@@ -189,9 +190,9 @@ class Problem:
         if shape not in ((), (size,)):
             raise ValueError(f"from_loss: loss must return a scalar or one value for each of {size} examples; got {shape}")
         return cls(
-            init=_Start(params),
+            init=Start(params),
             apply=_LossOfParams(loss),
-            loss=_given_losses,
+            loss=given_losses,
             data=data,
             regularizer=regularizer,
             coupled=shape == (),
