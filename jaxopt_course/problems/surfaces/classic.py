@@ -163,7 +163,7 @@ def styblinski_tang(x):
     minimum=0.0,
     bounds=[(-10, 10)],
     start=(-8.0, -6.0),
-    source="Booth's quadratic, in Jamil & Yang 2013, no. 17",
+    source="Booth's quadratic, in Jamil & Yang 2013",
 )
 def booth(x):
     """Booth's function: a quadratic bowl along the diagonals, with condition number 9.

@@ -135,7 +135,7 @@ def saddle(x):
     minimum=-np.inf,
     bounds=[(-1.5, 1.5)],
     start=(0.7, 0.2),
-    source="Hilbert & Cohn-Vossen 1932, §29; a degenerate stationary point for lecture 000 [B5]",
+    source="Hilbert & Cohn-Vossen 1932, 'Anschauliche Geometrie'; a degenerate stationary point for lecture 000 [B5]",
 )
 def monkey_saddle(x):
     """The monkey saddle: a stationary point whose Hessian is zero; room for two legs and a tail, unbounded below [B5].
@@ -174,7 +174,7 @@ def local_optimum(x):
     bounds=[(-3, 4)],
     start=(3.3,),
     source="Lessard, Recht & Packard 2016, 'Analysis and design of optimization algorithms via integral quadratic "
-    "constraints', SIAM J. Optim. 26(1), §4.6; lecture 000 [D5]",
+    "constraints', SIAM J. Optim. 26(1); lecture 000 [D5]",
     dimension=1,
 )
 def piecewise_quadratic(x):

@@ -15,7 +15,7 @@ CYCLE = [Fraction(792, 1225), Fraction(-2208, 1225), Fraction(2592, 1225)]
 
 
 def slope(x):
-    """The derivative in Lessard, Recht & Packard 2016, §4.6, in exact arithmetic."""
+    """The derivative in Lessard, Recht & Packard 2016, in exact arithmetic."""
     return 25 * x if x < 1 else x + 24 if x < 2 else 25 * x - 24
 
 
