@@ -45,6 +45,7 @@ from jaxopt_course.optimizers import (
 )
 
 # Problems: what is minimised
+from jaxopt_course.problems import surfaces
 from jaxopt_course.problems.objective import Data, Problem
 
 # Training, and comparing
@@ -95,7 +96,7 @@ __all__ = [
     "chain", "optimizer", "inject", "hyperparams", "set_hyperparams", "gradient_point", "eval_params", "map_leaves",
     "zeros_like",
     # problems
-    "problems", "Problem", "Data",
+    "problems", "Problem", "Data", "surfaces",
     # training
     "fit", "Result", "TrainState", "init_state", "Moment", "NonFiniteError", "make_step", "Step", "minimize", "Minimum",
     "range_test", "RangeTest",

@@ -128,7 +128,7 @@ def test_import_costs_little_over_jax_and_optax():
 def public():
     """Every exported name, with its one home."""
     dialects = [getattr(jc.dialects, name) for name in jc.dialects.__all__]
-    modules = [jc, jc.problems, jc.schedules, jc.samplers, jc.stopping, jc.testing, jc.dialects, *dialects]
+    modules = [jc, jc.problems, jc.surfaces, jc.schedules, jc.samplers, jc.stopping, jc.testing, jc.dialects, *dialects]
     return [(module, name) for module in modules for name in module.__all__]
 
 
@@ -141,7 +141,7 @@ def test_everything_exported_exists_and_is_documented(module, name):
 
 
 def test_nothing_is_exported_twice():
-    for module in (jc, jc.problems, jc.schedules, jc.samplers, jc.stopping, jc.testing):
+    for module in (jc, jc.problems, jc.surfaces, jc.schedules, jc.samplers, jc.stopping, jc.testing):
         assert len(module.__all__) == len(set(module.__all__))
 
 
