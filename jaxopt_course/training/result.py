@@ -10,8 +10,9 @@ import jax
 
 from jaxopt_course import checks
 from jaxopt_course.problems.objective import Problem, num_examples
+from jaxopt_course.training.evaluation import evaluate
 from jaxopt_course.training.history import Log
-from jaxopt_course.training.step import TrainState, evaluate
+from jaxopt_course.training.step import TrainState
 from jaxopt_course.types import ModelState, Params
 
 if TYPE_CHECKING:
@@ -51,10 +52,11 @@ class Result:
     @functools.cached_property
     def history(self) -> xr.Dataset:
         """Every step's loss, objective, metrics and hyperparameters over ``step``; evaluations over ``epoch``."""
+        size = self.log.plan.batch_size
         return self.log.dataset(
             {
                 "problem": self.problem.name,
-                "batch_size": self.log.plan.batch_size,
+                "batch_size": size if isinstance(size, int) else str(size),
                 "stopped": self.stopped,
                 "compile_seconds": self.compile_seconds,
                 "jax": jax.__version__,

@@ -1,10 +1,9 @@
-"""One step of training, as a pure function; and the compiled programs made of it.
+"""One step of training, as a pure function; and the compiled loop over it.
 
 θ ← θ + update(∇(Σ wᵢ ℓᵢ + λR)(gradient point))
 
 `run_chunk` scans the step over rows of example indices in one program: sampling, gradient, update, metrics and in-step
-stopping criteria are inside, and the number of steps is an argument, so that no length retraces. `evaluate` is the forward
-pass over a whole split; it does not know the optimizer, so all optimizers share it.
+stopping criteria are inside, and the number of steps is an argument, so that no length retraces.
 """
 
 from __future__ import annotations
@@ -17,29 +16,36 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
-from jaxopt_course.problems.objective import Evaluation, Objective, Problem, num_examples
+from jaxopt_course.problems.objective import Evaluation, Objective, num_examples
 from jaxopt_course.transform import gradient_point, hyperparams
+from jaxopt_course.transform.leaves import cast_like
 from jaxopt_course.types import Batch, Key, ModelState, OptState, Params, Updates
 
-__all__ = ["TRACES", "Program", "Report", "TrainState", "evaluate", "run_chunk", "train_step"]
+__all__ = ["TRACES", "Program", "Report", "TrainState", "averages", "run_chunk", "train_step"]
 
 RESERVED = frozenset({"loss", "objective", "step", "step_epoch", "examples", "gradient_evaluations", "seconds", "epoch"})
 BLOCK = 1024  # examples gathered at a time
+DRAWS = np.uint32(2**32 - 1)  # folded into the key of draws: no step is called so, and steps' own keys are the model's
 
 TRACES: collections.Counter[str] = collections.Counter()
 """How often each compiled program was traced: what the tests count, and how compile time is told from run time."""
 
 
 class TrainState(NamedTuple):
-    """All that a run needs to go on exactly: training from it gives what one long run would have given."""
+    """All that a run needs to go on exactly: training from it gives what one long run would have given.
+
+    ``sampler`` is what a sampler that learns carries; nothing, for the others.
+    """
 
     params: Params
     model_state: ModelState
     opt_state: OptState
     key: Key
     step: jax.Array
+    sampler: Any = ()
 
 
 class Report(NamedTuple):
@@ -49,6 +55,7 @@ class Report(NamedTuple):
         loss: Σ wᵢ ℓᵢ, and objective: with λR, both at the gradient point. metrics: weighted like the loss.
         hyperparams: what the update used, where that may vary.
         grads: the gradient of the objective.
+        losses: ℓᵢ, [B]; a scalar, where the batch is coupled.
     """
 
     loss: jax.Array
@@ -56,6 +63,7 @@ class Report(NamedTuple):
     metrics: dict[str, jax.Array]
     hyperparams: dict[str, jax.Array]
     grads: Updates
+    losses: jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,27 +102,37 @@ def train_step(
     Returns:
         The next state, and the step's report, whose loss is the one at the gradient point.
     """
-    params, model_state, opt_state, key, step = state
+    params, model_state, opt_state, key, step, _ = state
     step_key = jax.random.fold_in(key, step)  # dead code, and removed, in models that use no randomness
 
     def total(at: Params):
         outcome = program.objective(at, model_state, batch, key=step_key, train=True)
-        averages = _averages(outcome, weights)
-        objective = averages["loss"] if regularizer is None else averages["loss"] + regularizer(at)
-        return objective, (averages, outcome.model_state)
+        means = averages(outcome, weights)
+        objective = means["loss"] if regularizer is None else means["loss"] + regularizer(at)
+        return objective, (means, outcome)
 
     point = gradient_point(opt_state, params)
-    (objective, (averages, model_state)), grads = jax.value_and_grad(total, has_aux=True)(point)
+    (objective, (means, outcome)), grads = jax.value_and_grad(total, has_aux=True)(point)
     grads = jax.tree.map(jnp.conj, grads)  # the direction of steepest ascent, where parameters are complex
     extra = {"value": objective, "grad": grads, "value_fn": lambda p: total(p)[0]} if program.takes_extra else {}
     updates, new_opt_state = program.update(grads, opt_state, params, **extra)
-    loss = averages.pop("loss")
-    report = Report(loss, objective, averages, _varying(opt_state, new_opt_state), grads)
-    return TrainState(optax.apply_updates(params, updates), model_state, new_opt_state, key, step + 1), report
+    loss = means.pop("loss")
+    report = Report(loss, objective, means, _varying(opt_state, new_opt_state), grads, outcome.losses)
+    new_params = optax.apply_updates(params, updates)
+    return TrainState(new_params, outcome.model_state, new_opt_state, key, step + 1, state.sampler), report
+
+
+def _drawn_step(program, state, data, weights, regularizer, sampler) -> tuple[TrainState, Report]:
+    """A step whose batch is drawn here, by what the sampler has learnt, and which it learns from."""
+    key = jax.random.fold_in(jax.random.fold_in(state.key, DRAWS), state.step)
+    indices, factors = sampler.draw(key, state.sampler, len(weights))
+    state, report = train_step(program, state, _take(data, indices), weights * factors, regularizer)
+    seen = jnp.where(weights > 0, indices, num_examples(data))
+    return state._replace(sampler=sampler.update(state.sampler, seen, report.losses)), report
 
 
 @functools.partial(jax.jit, static_argnames=("program", "capacity"), donate_argnames=("state",))
-def run_chunk(program, state, data, regularizer, criteria, memory, rows, count, fired, *, capacity):
+def run_chunk(program, state, data, regularizer, criteria, memory, rows, count, fired, sampler=None, *, capacity):
     """Up to ``count`` ≤ ``capacity`` steps as one compiled loop.
 
     Args:
@@ -124,6 +142,7 @@ def run_chunk(program, state, data, regularizer, criteria, memory, rows, count, 
         regularizer: λR(θ), a pytree, or None.
         criteria: in-step stopping criteria, pytrees; ``memory`` is theirs.
         rows: indices [capacity, B] and weights [capacity, B] or None; or None: all the data at every step, as they are.
+            The indices are None where ``sampler``, which learns and is a pytree, draws them.
         count: how many steps, at most.
         fired: the index of the criterion that stopped an earlier chunk, or −1: nothing is done after a stop, so chunks can
             be sent off before the host knows.
@@ -133,10 +152,13 @@ def run_chunk(program, state, data, regularizer, criteria, memory, rows, count, 
     """
     TRACES["run_chunk"] += 1
 
-    size = 1 if rows is None else block_size(rows[0].shape[1], capacity)
+    size = 1 if rows is None else capacity if rows[0] is None else block_size(rows[0].shape[1], capacity)
 
     def one(state, memory, batch, weights):
-        state, report = train_step(program, state, batch, weights, regularizer)
+        if sampler is None:
+            state, report = train_step(program, state, batch, weights, regularizer)
+        else:
+            state, report = _drawn_step(program, state, batch, weights, regularizer, sampler)
         fired, new_memory = jnp.int32(-1), []
         for index, (criterion, old) in enumerate(zip(criteria, memory, strict=True)):
             new, stop = criterion.observe(old, report)
@@ -152,7 +174,7 @@ def run_chunk(program, state, data, regularizer, criteria, memory, rows, count, 
             i, state, memory, records, _ = carry
             new_state, memory, record, fired = one(state, memory, *_pick(examples, rows, i - first))
             records = jax.tree.map(lambda rs, r: jax.lax.dynamic_update_index_in_dim(rs, r, i, 0), records, record)
-            return i + 1, _like(new_state, state), memory, records, fired
+            return i + 1, cast_like(new_state, state), memory, records, fired
 
         return jax.lax.while_loop(lambda c: (c[0] < last) & (c[-1] < 0), body, carry)
 
@@ -161,48 +183,6 @@ def run_chunk(program, state, data, regularizer, criteria, memory, rows, count, 
     start = (jnp.int32(0), state, memory, records, jnp.asarray(fired, jnp.int32))
     done, state, memory, records, fired = jax.lax.while_loop(lambda c: (c[0] < count) & (c[-1] < 0), block, start)
     return state, memory, records, done, fired
-
-
-@functools.partial(jax.jit, static_argnames=("objective", "batch_size"))
-def evaluate(objective, params, model_state, data, regularizer, *, batch_size):
-    """Loss, objective and metrics over a whole split; no randomness, no batch statistics updated.
-
-    Args:
-        objective: static.
-        data: the split.
-        batch_size: examples at a time (static).
-
-    Returns:
-        ``{"loss", "objective", metric...}``, scalars.
-    """
-    TRACES["evaluate"] += 1
-    n = num_examples(data)
-    steps = -(-n // batch_size)
-
-    def share(i):
-        start = jnp.minimum(i * batch_size, n - batch_size)  # the last batch overlaps; what it repeats weighs nothing
-        batch = jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, start, batch_size), data)
-        unseen = (start + jnp.arange(batch_size) >= i * batch_size) / n
-        return _averages(objective(params, model_state, batch, train=False), unseen)
-
-    scalar = jax.eval_shape(lambda: objective(params, model_state, data, train=False)).losses.ndim == 0
-    if scalar or steps == 1:  # a scalar loss is the mean of what it is given at once
-        means = _averages(objective(params, model_state, data, train=False), None)
-    else:
-        means = jax.tree.map(lambda shares: shares.sum(0), jax.lax.map(share, jnp.arange(steps)))
-    return {**means, "objective": means["loss"] if regularizer is None else means["loss"] + regularizer(params)}
-
-
-def metric_names(problem: Problem) -> list[str]:
-    """What is measured besides the loss, found out on shapes."""
-
-    def metrics(key):
-        params, model_state = problem.init(key)
-        return problem.objective(params, model_state, jax.tree.map(lambda x: x[:1], problem.data.train)).metrics
-
-    names = jax.eval_shape(metrics, jax.random.key(0))
-    given = [name for name, _ in getattr(problem.metrics, "table", ())]  # in the order given; JAX sorts
-    return given or list(names)
 
 
 def line_search_evaluations(opt_state: OptState) -> jax.Array | None:
@@ -227,7 +207,8 @@ def _average(what: str, values: jax.Array, weights: jax.Array | None) -> jax.Arr
     return jnp.sum(weights.astype(values.dtype) * values)
 
 
-def _averages(outcome: Evaluation, weights: jax.Array | None) -> dict[str, jax.Array]:
+def averages(outcome: Evaluation, weights: jax.Array | None) -> dict[str, jax.Array]:
+    """Weighted means of the losses and the metrics; plain ones, without weights."""
     if taken := sorted(RESERVED & outcome.metrics.keys()):
         raise ValueError(f"a metric must not be called {taken[0]!r}: the history has something else under this name")
     return {k: _average(k, v, weights) for k, v in {"loss": outcome.losses, **outcome.metrics}.items()}
@@ -247,14 +228,19 @@ def _gather(data: Batch, rows: Any, first: jax.Array | int, size: int) -> tuple[
     if rows is None:
         return data, None
     indices, weights = jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, first, size), rows)
-    return jax.tree.map(lambda x: x.at[indices].get(mode="promise_in_bounds"), data), weights
+    return data if indices is None else _take(data, indices), weights
 
 
 def _pick(examples: tuple[Batch, jax.Array | None], rows: Any, k: jax.Array | int) -> tuple[Batch, jax.Array | None]:
     """Step ``k``'s share of them."""
+    share = lambda tree: jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, k, keepdims=False), tree)
     if rows is None:
         return examples
-    return jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, k, keepdims=False), examples)
+    return (share(examples[0]) if rows[0] is not None else examples[0]), share(examples[1])
+
+
+def _take(data: Batch, indices: jax.Array) -> Batch:
+    return jax.tree.map(lambda x: x.at[indices].get(mode="promise_in_bounds"), data)
 
 
 def _varying(before: OptState, after: OptState) -> dict[str, jax.Array]:
@@ -275,8 +261,3 @@ def _record(program: Program, report: Report, state: TrainState, regularized: bo
     if taken := sorted(report.metrics.keys() & hyperparams(state.opt_state).keys()):
         raise ValueError(f"a metric must not be called {taken[0]!r}: a hyperparameter of the optimizer has this name")
     return {"loss": report.loss, **objective, **report.metrics, **report.hyperparams, **extra}
-
-
-def _like(new: Any, old: Any) -> Any:
-    """A loop's carry keeps its dtypes, whatever a foreign optimizer or model makes of them."""
-    return jax.tree.map(lambda n, o: n if n.dtype == o.dtype else n.astype(o.dtype), new, old)

@@ -207,6 +207,7 @@ def test_chunks_are_invisible(problems, monkeypatch):
     whole = jc.fit(problem, optimizer, batch_size=5, steps=steps, evaluate=None)
     assert len(whole.log.steps) >= 3
     monkeypatch.setattr(engine, "LOOK_EVERY", 1e-9)  # a look after each step or so
+    monkeypatch.setattr(engine, "FIRST", 1)
     looked = jc.fit(problem, optimizer, batch_size=5, steps=200, evaluate=None)
     assert len(looked.log.steps) == 200
     rest = jc.fit(problem, optimizer, batch_size=5, steps=steps - 200, evaluate=500, state=looked.state)
