@@ -47,32 +47,40 @@ class ByLoss:
         self, key: Key, scores: Float[Array, " examples"], batch_size: int
     ) -> tuple[Int[Array, " batch"], Float[Array, " batch"]]:
         """Indices drawn with replacement by the scores so far, and their factors 1 / (n p_i)."""
-        n = len(scores)
-        coin_key, even_key, tree_key = jax.random.split(key, 3)
-        by_score, total = _descend(tree_key, scores, batch_size)
+        n, levels = len(scores), _tree(scores)
+        total = levels[0].sum()
+        bits = jax.random.bits(key, (2 + len(levels), batch_size), jnp.uint32)
+        chances = (bits >> 8).astype(scores.dtype) / 2**24  # in [0, 1)
         floor = jnp.where(total > 0, self.floor, 1.0)  # nothing to go by if all losses are 0
-        evenly = jax.random.randint(even_key, (batch_size,), 0, n)
-        indices = jnp.where(jax.random.uniform(coin_key, (batch_size,)) < floor, evenly, by_score)
+        evenly = (bits[0] % n).astype(jnp.int32)
+        indices = jnp.where(chances[1] < floor, evenly, _descend(levels, chances[2:]))
+        indices = jnp.minimum(indices, n - 1)
         share = scores[indices] / jnp.where(total > 0, total, 1.0)
         return indices, 1 / (n * (1 - floor) * share + floor)
 
     def update(
         self, scores: Float[Array, " examples"], indices: Int[Array, " batch"], losses: Float[Array, " batch"]
     ) -> Float[Array, " examples"]:
-        """The losses just seen become scores; of an example seen twice (under dropout), the larger. Index n is nobody's."""
-        seen = jnp.where(jnp.isfinite(losses), jnp.maximum(losses, 0), 0).astype(scores.dtype)
+        """Finite losses just seen become scores; of an example seen twice (under dropout), the larger. Index n is nobody's."""
+        indices = jnp.where(jnp.isfinite(losses), indices, len(scores))
+        seen = jnp.maximum(losses, 0).astype(scores.dtype)
         return scores.at[indices].set(0, mode="drop").at[indices].max(seen, mode="drop")
 
 
-def _descend(key: Key, scores: Float[Array, " examples"], count: int) -> tuple[Int[Array, " count"], Float[Array, ""]]:
-    """``count`` indices, each i with probability s_i / Σs; and Σs."""
+def _tree(scores: Float[Array, " examples"]) -> list[Float[Array, "nodes children"]]:
+    """Sums of children, the root first; the scores last."""
     levels = []
     while not levels or len(levels[-1]) > 1:
-        sums = scores if not levels else levels[-1].sum(1)
+        sums = levels[-1].sum(1) if levels else scores
         levels.append(jnp.pad(sums, (0, -len(sums) % CHILDREN)).reshape(-1, CHILDREN))
-    node = jnp.zeros(count, jnp.int32)
-    for level, chance in zip(reversed(levels), jax.random.uniform(key, (len(levels), count), scores.dtype), strict=True):
+    return levels[::-1]
+
+
+def _descend(levels: list[Float[Array, "nodes children"]], chances: Float[Array, "levels batch"]) -> Int[Array, " batch"]:
+    """Indices, each i with probability s_i / Σs: at every level a child, by its sum."""
+    node = jnp.zeros(chances.shape[1], jnp.int32)
+    for level, chance in zip(levels, chances, strict=True):
         # one addition after the other: a child of weight 0 adds exactly nothing, and is never chosen
         up_to = jnp.stack(list(itertools.accumulate(level[node].T)))
         node = CHILDREN * node + jnp.sum(up_to <= chance * up_to[-1], 0, dtype=jnp.int32)
-    return jnp.minimum(node, len(scores) - 1), levels[-1].sum()
+    return node
