@@ -18,12 +18,11 @@ from jaxopt_course import checks
 from jaxopt_course.problems.objective import Problem, num_examples
 from jaxopt_course.schedules.batch_size import Stages
 from jaxopt_course.training import samplers, stopping
-from jaxopt_course.training.evaluation import metric_names
 from jaxopt_course.training.progress import Progress
 from jaxopt_course.training.result import Moment, Result
 from jaxopt_course.training.run import Options, Run
 from jaxopt_course.training.state import as_key, as_transformation, check_state, init_state, owned, with_sampler
-from jaxopt_course.training.step import TrainState
+from jaxopt_course.training.step import TrainState, metric_names
 from jaxopt_course.types import Key
 
 __all__ = ["fit"]

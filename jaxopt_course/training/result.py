@@ -10,9 +10,8 @@ import jax
 
 from jaxopt_course import checks
 from jaxopt_course.problems.objective import Problem, num_examples
-from jaxopt_course.training.evaluation import evaluate
 from jaxopt_course.training.history import Log
-from jaxopt_course.training.step import TrainState
+from jaxopt_course.training.step import TrainState, evaluate
 from jaxopt_course.types import ModelState, Params
 
 if TYPE_CHECKING:

@@ -18,11 +18,12 @@ import optax
 
 from jaxopt_course.problems.objective import Problem
 from jaxopt_course.training import stopping
+from jaxopt_course.training.chunk import run_chunk
 from jaxopt_course.training.history import Log
 from jaxopt_course.training.progress import Progress
 from jaxopt_course.training.result import Moment, NonFiniteError, Result, evaluate_split
 from jaxopt_course.training.samplers import Full, Plan
-from jaxopt_course.training.step import TRACES, Program, TrainState, run_chunk, takes_extra_arguments
+from jaxopt_course.training.step import TRACES, Program, TrainState, takes_extra_arguments
 from jaxopt_course.transform import eval_params, hyperparams
 from jaxopt_course.types import ModelState, Params
 

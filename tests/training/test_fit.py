@@ -11,7 +11,7 @@ import pytest
 import jaxopt_course as jc
 from jaxopt_course.training import run as engine
 from jaxopt_course.training import samplers as sampling
-from jaxopt_course.training.step import run_chunk
+from jaxopt_course.training.chunk import run_chunk
 
 
 def assert_equal(a, b):

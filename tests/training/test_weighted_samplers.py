@@ -14,7 +14,7 @@ import jaxopt_course as jc
 from jaxopt_course.problems.objective import Data
 from jaxopt_course.training import run as engine
 from jaxopt_course.training import samplers as sampling
-from jaxopt_course.training.step import DRAWS
+from jaxopt_course.training.chunk import DRAWS
 
 N = 37
 DRAW = jax.jit(sampling.ByLoss.draw, static_argnums=3)
@@ -286,6 +286,20 @@ def test_what_a_sampler_learnt_is_left_behind_with_it(problems):
     assert plain.state.sampler == ()
     other = jc.fit(problem, jc.momentum(0.01), batch_size=5, steps=1, sampler=jc.samplers.importance(), state=plain.state)
     assert np.sum(np.asarray(other.state.sampler) != 1) <= 5
+
+
+def test_what_a_sampler_starts_from_stays_usable(problems):
+    kept = jnp.ones(N)
+
+    @jax.tree_util.register_static
+    class Kept:
+        start = staticmethod(lambda n: kept)
+        draw = staticmethod(lambda key, carried, m: (jnp.arange(m), carried[:m]))
+        update = staticmethod(lambda carried, indices, losses: carried + 1)
+
+    result = jc.fit(problems.least_squares(), jc.momentum(0.01), batch_size=5, steps=2, sampler=Kept())
+    np.testing.assert_array_equal(result.state.sampler, 3)
+    np.testing.assert_array_equal(kept, 1)
 
 
 def test_a_state_of_other_data_is_refused(problems):
