@@ -20,7 +20,7 @@ LAYERS = {
     "schedules": {"types", "checks"},
     "problems": {"types", "checks"},
     "optimizers": {"transform", "schedules", "types", "checks"},
-    "training": {"transform", "problems.objective", "types", "checks"},
+    "training": {"transform", "schedules.batch_size", "problems.objective", "types", "checks"},
     "testing": {"transform", "types", "checks"},
     "report": {"types", "checks"},
     "race": {"optimizers", "training", "problems.objective", "transform", "types", "checks"},

@@ -17,8 +17,9 @@ from jaxopt_course import checks
 from jaxopt_course.problems.objective import Problem
 from jaxopt_course.race.contestants import Contestant, Optimizers, contestants
 from jaxopt_course.race.outcome import Meet, Race, datasets, final_value, quantities
-from jaxopt_course.training.fit import Result, fit
+from jaxopt_course.training.fit import fit
 from jaxopt_course.training.progress import Progress
+from jaxopt_course.training.result import Result
 from jaxopt_course.training.step import metric_names
 
 __all__ = ["race"]

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["history", "learning_curves", "race_figure", "sensitivity"]
 
+_AXES = {"step": ("step", "epoch_step"), "epoch": ("step_epoch", "epoch"), "examples": ("examples", "epoch_examples")}
+
 
 def learning_curves(
     curves: xr.Dataset,
@@ -144,15 +146,20 @@ def race_figure(data: RaceData, *, theme: Theme = "light") -> Figure:
 
 
 def history(
-    run: xr.Dataset, *, x: Literal["step", "epoch"] = "step", axes: Axes | None = None, theme: Theme = "light"
+    run: xr.Dataset,
+    *,
+    x: Literal["step", "epoch", "examples"] = "step",
+    axes: Axes | None = None,
+    theme: Theme = "light",
 ) -> Figure:
     """One fit: the training loss, raw and smoothed, with the validation loss; its metrics; its learning rate if that varies.
 
     Args:
         run: variables over ``step`` (``loss``, ``learning_rate``, a metric, …) and over ``epoch`` (``validation_loss``, …);
-            coordinates ``step_epoch`` (step), in epochs, and ``epoch_step`` (epoch), in steps. A metric is a name with both
+            coordinates ``step_epoch`` (step), in epochs, and ``epoch_step`` (epoch), in steps; for ``x="examples"``,
+            ``examples`` (step) and ``epoch_examples`` (epoch). A metric is a name with both
             ``<metric>`` and ``validation_<metric>``. Without ``step_epoch`` the descent is deterministic: nothing to smooth.
-        x: read the curves against steps or epochs.
+        x: read the curves against steps, epochs, or examples (which compares runs of different batch sizes).
         axes: where to draw the loss panel alone, instead of a new figure with all.
         theme: ``"light"`` or ``"dark"``.
 
@@ -160,8 +167,10 @@ def history(
         The figure.
 
     Raises:
-        ValueError: ``run`` has no ``loss`` over ``step``, or is a population rather than one run.
+        ValueError: ``x`` is unknown; ``run`` has no ``loss`` over ``step``, or is a population rather than one run.
     """
+    if x not in _AXES:
+        raise ValueError(f"history: unknown x {x!r}{checks.closest(x, _AXES)}")
     if "loss" not in run or run["loss"].dims != ("step",):
         raise ValueError(f"history: expected a dataset of one run with loss over ('step',); got {dict(run.sizes)}")
     plain = {"loss"} | ({"objective"} if "objective" in run and run["objective"].equals(run["loss"]) else set())
@@ -179,7 +188,7 @@ def history(
             ]
         for panel, name in zip(column, panels, strict=True):
             _history_panel(panel, run, name, x, colors)
-        column[-1].set_xlabel(label(x) if x == "step" else "epochs")
+        column[-1].set_xlabel(label(x))
     return style.figure_of(column[0])
 
 
@@ -204,7 +213,8 @@ def _varies(run: xr.Dataset) -> bool:
 
 
 def _history_panel(axes: Axes, run: xr.Dataset, name: str, x: str, colors: style.Palette) -> None:
-    steps, factor = run["step" if x == "step" else "step_epoch"], schema.scale(name)
+    (of_steps, of_evaluations), factor = _AXES[x], schema.scale(name)
+    steps = run[of_steps]
     values, count = run[name] * factor, run.sizes["step"]
     if name == "learning_rate":
         axes.plot(steps, values, color=colors.cycle[2])
@@ -216,7 +226,7 @@ def _history_panel(axes: Axes, run: xr.Dataset, name: str, x: str, colors: style
             smooth = values.rolling(step=count // 50, center=True, min_periods=1).mean()
         axes.plot(steps, smooth, color=colors.cycle[0], label="training, smoothed" if sampled else "training")
         if f"validation_{name}" in run:
-            at = run["epoch_step" if x == "step" else "epoch"]
+            at = run[of_evaluations]
             axes.plot(at, run[f"validation_{name}"] * factor, "o-", color=colors.cycle[1], markersize=3, label="validation")
             axes.legend()
         finite = values.values[np.isfinite(values.values)]

@@ -1,9 +1,9 @@
 """Training as few compiled programs.
 
-`step` is one update as a pure function, and the compiled loop over it; `samplers` say which examples a step sees; `stopping`
-says when to end; `fit` checks what it is given, and `run` sends off chunks of the loop and looks in between; `minimize` is
-the same for a function without data; `make_step` hands the step to people who keep their own loop. `state` is what a run
-goes on from, `result` what it gives back, `history` the labels on what was recorded.
+`step` is one update as a pure function, and `chunk` the compiled loop over it; `samplers` say which examples a step sees;
+`stopping` says when to end; `fit` checks what it is given, and `run` sends off chunks of the loop and looks in between;
+`minimize` is the same for a function without data; `make_step` hands the step to people who keep their own loop. `state` is
+what a run goes on from, `result` what it gives back, `history` the labels on what was recorded.
 """
 
 from jaxopt_course.training import samplers, stopping

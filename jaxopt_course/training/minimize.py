@@ -18,8 +18,9 @@ import optax
 from jaxopt_course import checks
 from jaxopt_course.problems.objective import Objective
 from jaxopt_course.training import stopping
+from jaxopt_course.training.chunk import run_chunk
 from jaxopt_course.training.state import as_transformation, owned
-from jaxopt_course.training.step import Program, TrainState, run_chunk, takes_extra_arguments
+from jaxopt_course.training.step import Program, TrainState, takes_extra_arguments
 from jaxopt_course.transform import eval_params, hyperparams
 from jaxopt_course.types import OptState, Parametric, Params
 

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_course import checks
-from jaxopt_course.transform.leaves import check_floating, check_same_tree
+from jaxopt_course.transform.leaves import cast_like, check_floating, check_same_tree
 from jaxopt_course.types import Params, Schedule, Updates, as_schedule, real_dtype
 
 __all__ = ["HyperparamsState", "inject", "optimizer"]
@@ -105,7 +105,7 @@ class Update:
             check_same_tree(f"{name}.update: gradients", updates, "parameters", params)
         transform = self.rule.build(state.values(state.step, real_dtype(updates)))
         new, inner = transform.update(updates, state.inner, params, **extra)
-        new, inner = _cast_like(new, updates), _cast_like(inner, state.inner)
+        new, inner = cast_like(new, updates), cast_like(inner, state.inner)
         return new, dataclasses.replace(state, step=state.step + 1, inner=inner)
 
 
@@ -245,16 +245,3 @@ def _is_number(value: Any, parameter: inspect.Parameter) -> bool:
     if isinstance(value, int):
         return not isinstance(parameter.default, int) and parameter.annotation not in (int, "int")
     return isinstance(value, float) or (hasattr(value, "dtype") and jnp.issubdtype(value.dtype, jnp.floating))
-
-
-def _cast_like(tree: Any, like: Any) -> Any:
-    """Foreign transformations may widen what they are given: keep every leaf's dtype."""
-    leaves, treedef = jax.tree.flatten(tree)
-    olds, old_treedef = jax.tree.flatten(like)
-    if treedef != old_treedef or all(n is o or _dtype(n) == _dtype(o) for n, o in zip(leaves, olds, strict=True)):
-        return tree
-    return treedef.unflatten([jnp.asarray(n).astype(_dtype(o)) for n, o in zip(leaves, olds, strict=True)])
-
-
-def _dtype(leaf: Any) -> Any:
-    return leaf.dtype if isinstance(leaf, jax.Array) else jnp.result_type(leaf)

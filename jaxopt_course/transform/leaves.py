@@ -17,7 +17,7 @@ from jax.core import Tracer
 
 from jaxopt_course.types import Params, real_dtype
 
-__all__ = ["check_floating", "check_same_tree", "map_leaves", "zeros_like"]
+__all__ = ["cast_like", "check_floating", "check_same_tree", "map_leaves", "zeros_like"]
 
 
 def _is_none(leaf: Any) -> bool:
@@ -111,3 +111,16 @@ def check_same_tree(what: str, tree: Any, like_what: str, like: Any) -> None:
             raise ValueError(
                 f"{what} and {like_what} differ in shape at {name}: {jnp.shape(mine[path])} and {jnp.shape(theirs[path])}"
             )
+
+
+def cast_like(tree: Any, like: Any) -> Any:
+    """Foreign transformations may widen what they are given: keep every leaf's dtype."""
+    leaves, treedef = jax.tree.flatten(tree)
+    olds, old_treedef = jax.tree.flatten(like)
+    if treedef != old_treedef or all(n is o or _dtype(n) == _dtype(o) for n, o in zip(leaves, olds, strict=True)):
+        return tree
+    return treedef.unflatten([jnp.asarray(n).astype(_dtype(o)) for n, o in zip(leaves, olds, strict=True)])
+
+
+def _dtype(leaf: Any) -> Any:
+    return leaf.dtype if isinstance(leaf, jax.Array) else jnp.result_type(leaf)

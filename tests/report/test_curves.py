@@ -130,6 +130,11 @@ def test_history_against_epochs(run):
     np.testing.assert_allclose(lines_by_label(axes[0])["validation"].get_xdata(), run["epoch"])
 
 
+def test_history_against_something_unknown_is_refused(run):
+    with pytest.raises(ValueError, match=r"history: unknown x 'example'; did you mean 'examples'\?"):
+        curves.history(run, x="example")
+
+
 def test_an_objective_gets_a_panel_only_if_it_is_not_the_loss(run):
     run = run.assign(validation_objective=run["validation_loss"] + 0.01)
     assert len(curves.history(run).axes) == 4
