@@ -81,7 +81,7 @@ from jaxopt_course.transform import (
 )
 
 if TYPE_CHECKING:
-    from jaxopt_course import testing
+    from jaxopt_course import testing, theory
     from jaxopt_course.optimizers import dialects
 
 __all__ = [
@@ -103,12 +103,13 @@ __all__ = [
     "samplers", "stopping",
     # comparing
     "race", "Race",
-    # holding optimizers to the laws
-    "testing",
+    # holding optimizers to the laws, and what is proved about them
+    "testing", "theory",
 ]  # fmt: skip
 
 _LAZY = {  # what loads on first use: with `testing` comes chex
     "testing": "jaxopt_course.testing",
+    "theory": "jaxopt_course.theory",
     "dialects": "jaxopt_course.optimizers.dialects",
 }
 

@@ -22,6 +22,7 @@ LAYERS = {
     "optimizers": {"transform", "schedules", "types", "checks"},
     "training": {"transform", "schedules.batch_size", "problems.objective", "types", "checks"},
     "testing": {"transform", "types", "checks"},
+    "theory": {"transform", "types", "checks"},
     "report": {"types", "checks"},
     "race": {"optimizers", "training", "problems.objective", "transform", "types", "checks"},
     "cli": {"", "race", "optimizers", "problems", "report", "training", "types", "checks"},
@@ -128,7 +129,18 @@ def test_import_costs_little_over_jax_and_optax():
 def public():
     """Every exported name, with its one home."""
     dialects = [getattr(jc.dialects, name) for name in jc.dialects.__all__]
-    modules = [jc, jc.problems, jc.surfaces, jc.schedules, jc.samplers, jc.stopping, jc.testing, jc.dialects, *dialects]
+    modules = [
+        jc,
+        jc.problems,
+        jc.surfaces,
+        jc.schedules,
+        jc.samplers,
+        jc.stopping,
+        jc.testing,
+        jc.theory,
+        jc.dialects,
+        *dialects,
+    ]
     return [(module, name) for module in modules for name in module.__all__]
 
 

@@ -38,6 +38,8 @@ class Entry:
         learning_rates: the grid on which the race tunes it, ascending.
         changes: argument → (settings, other value): the setting in which that argument makes a difference.
         exceptions: law → the reason why it does not hold.
+        held: the state's fields that :func:`jaxopt_course.theory.unroll` must hold: what the step is divided by.
+        linear: False: with these held, the step still is not linear in the gradients.
     """
 
     factory: Callable[..., optax.GradientTransformationExtraArgs]
@@ -47,6 +49,8 @@ class Entry:
     variants: tuple[Mapping[str, Any], ...] = ()
     learning_rates: tuple[float, ...] = ()
     exceptions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    held: tuple[str, ...] = ()
+    linear: bool = True
 
     @property
     def summary(self) -> str:
@@ -71,6 +75,7 @@ CATALOG: Mapping[str, Entry] = MappingProxyType({
         settings={"learning_rate": 0.03},
         changes={"learning_rate": ({"learning_rate": 0.1}, 0.2), "eps": ({"learning_rate": 0.1}, 0.1)},
         variants=({"learning_rate": 0.03, "eps": 0.1},),
+        linear=False,
         learning_rates=_LARGE,
     ),
     "averaged_sgd": Entry(
@@ -142,6 +147,7 @@ CATALOG: Mapping[str, Entry] = MappingProxyType({
             {"learning_rate": 0.03, "eps_inside_sqrt": True},
             {"learning_rate": 0.03, "eps_root": 1e-8, "eps_before_correction": True},
         ),
+        held=("v",),
         learning_rates=_SMALL,
     ),
     "adagrad": Entry(
@@ -156,6 +162,7 @@ CATALOG: Mapping[str, Entry] = MappingProxyType({
             "accumulator_dtype": ({"learning_rate": 0.1}, "bfloat16"),
         },
         variants=({"learning_rate": 0.3, "eps": 1e-7, "initial_accumulator": 0.1, "eps_inside_sqrt": True},),
+        held=("v",),
         learning_rates=_LARGE,
     ),
     "rmsprop": Entry(
@@ -181,6 +188,7 @@ CATALOG: Mapping[str, Entry] = MappingProxyType({
             {"learning_rate": 0.003, "momentum": 0.8, "nesterov": True},
             {"learning_rate": 0.01, "eps": 1e-6, "bias_correction": True},
         ),
+        held=("v",),  # and "mean" if centred
         learning_rates=_SMALL,
     ),
     "adadelta": Entry(
@@ -194,6 +202,7 @@ CATALOG: Mapping[str, Entry] = MappingProxyType({
             "accumulator_dtype": ({}, "bfloat16"),
         },
         variants=({"learning_rate": 0.7, "eps": 1e-3},),
+        held=("v", "d"),
         learning_rates=(0.3, 1.0, 3.0, 10.0, 30.0),
     ),
     "adamax": Entry(
@@ -209,6 +218,7 @@ CATALOG: Mapping[str, Entry] = MappingProxyType({
             "accumulator_dtype": ({"learning_rate": 0.1}, "bfloat16"),
         },
         variants=({"learning_rate": 0.03, "eps_place": "maximum"},),
+        held=("u",),
         learning_rates=_SMALL,
     ),
     "nadam": Entry(
@@ -225,6 +235,7 @@ CATALOG: Mapping[str, Entry] = MappingProxyType({
             "accumulator_dtype": ({"learning_rate": 0.1}, "bfloat16"),
         },
         variants=({"learning_rate": 0.03, "b2": 0.95, "momentum_decay": 0.004},),
+        held=("v",),
         learning_rates=_SMALL,
     ),
     "amsgrad": Entry(
@@ -246,6 +257,7 @@ CATALOG: Mapping[str, Entry] = MappingProxyType({
             {"learning_rate": 0.03, "b2": 0.95, "bias_correction": True, "max_after_correction": True},
             {"learning_rate": 0.03, "b2": 0.95, "eps_root": 1e-8, "bias_correction": True, "eps_before_correction": True},
         ),
+        held=("v", "v_max"),
         learning_rates=_SMALL,
     ),
     "adamw": Entry(
@@ -263,6 +275,7 @@ CATALOG: Mapping[str, Entry] = MappingProxyType({
             "accumulator_dtype": ({"learning_rate": 0.1}, "bfloat16"),
         },
         variants=({"learning_rate": 0.03, "b2": 0.95, "weight_decay": 0.001, "decay_by_rate": False},),
+        held=("v",),
         learning_rates=_SMALL,
     ),
 })  # fmt: skip

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from jaxopt_course import checks
 from jaxopt_course.report import schema, series, style, tables
 from jaxopt_course.report.schema import Abscissa, RaceData, label
 from jaxopt_course.report.style import Line, Theme
