@@ -25,7 +25,7 @@ from jaxopt_course.types import Decay, NonNegative, Updates
 if TYPE_CHECKING:
     from jaxtyping import Array, Int
 
-__all__ = ["AdamState", "adam", "adamw", "before_correction", "corrections", "scale_by_adam"]
+__all__ = ["AdamState", "adam", "adamw", "averages", "corrected", "corrections", "scale_by_adam"]
 
 
 class AdamState(NamedTuple):
@@ -36,25 +36,29 @@ class AdamState(NamedTuple):
     v: Updates
 
 
-def _adam(g, m, v, b1, b2, eps, eps_root, m_correction, v_correction):
-    m = b1 * m + (1 - b1) * g
-    v = b2 * v + (1 - b2) * abs_square(g)
-    m_hat = m / m_correction
-    v_hat = v / v_correction
-    return m_hat / root(v_hat, eps, eps_root), m, v
+def _adam(g, m, v, b1, rest1, b2, rest2, k, eps, eps_root):
+    m = b1 * m + rest1 * g
+    v = b2 * v + rest2 * abs_square(g)
+    return k * m / root(v, eps, eps_root), m, v
 
 
-def corrections(b1, b2, t, enabled: bool = True):
-    """1 − β₁ᵗ and 1 − β₂ᵗ, what the averages' weights sum to after t updates; or 1 and 1."""
-    if not enabled:
-        return {"m_correction": jnp.ones_like(b1), "v_correction": jnp.ones_like(b2)}
-    return {"m_correction": 1 - b1 ** t.astype(b1.dtype), "v_correction": 1 - b2 ** t.astype(b2.dtype)}
+def averages(b1, b2):
+    """β₁, 1 − β₁, β₂, 1 − β₂: worked out here, once, and not for every leaf (compilers take their time to find that out)."""
+    return {"b1": b1, "rest1": 1 - b1, "b2": b2, "rest2": 1 - b2}
 
 
-def before_correction(eps, eps_root, v_correction):
-    """What to add after the bias correction for ε and ε_r before it: (√(v + ε_r) + ε) / √c = √(v/c + ε_r/c) + ε/√c."""
-    outer = None if eps is None else eps / jnp.sqrt(v_correction)
-    return outer, None if eps_root is None else eps_root / v_correction
+def corrections(b1, b2, t):
+    """1 − β₁ᵗ and 1 − β₂ᵗ, what the averages' weights sum to after t updates."""
+    return 1 - b1 ** t.astype(b1.dtype), 1 - b2 ** t.astype(b2.dtype)
+
+
+def corrected(b1, b2, t, eps, eps_root, eps_before_correction):
+    """The bias corrections c₁, c₂ as numbers: m̂ / (√(v̂ + ε_r) + ε) = k m / (√(v + ε_r c₂) + ε √c₂) with k = √c₂ / c₁."""
+    c1, c2 = corrections(b1, b2, t)
+    if not eps_before_correction:
+        eps = None if eps is None else eps * jnp.sqrt(c2)
+        eps_root = None if eps_root is None else eps_root * c2
+    return {"k": jnp.sqrt(c2) / c1, "eps": eps, "eps_root": eps_root}
 
 
 @optimizer
@@ -107,12 +111,11 @@ def scale_by_adam(
 
     def update(updates, state, params=None):
         t = state.step + 1
-        corrected = corrections(b1, b2, t, bias_correction)
         outer, inner = (None, eps) if eps_inside_sqrt else (eps, eps_root)
-        if eps_before_correction:
-            outer, inner = before_correction(outer, inner, corrected["v_correction"])
-        numbers = {"b1": b1, "b2": b2, "eps": outer, "eps_root": inner, **corrected}
-        updates, m, v = map_leaves(_adam, updates, state.m, state.v, **numbers)
+        numbers = {"k": jnp.ones_like(b1), "eps": outer, "eps_root": inner}
+        if bias_correction:
+            numbers = corrected(b1, b2, t, outer, inner, eps_before_correction)
+        updates, m, v = map_leaves(_adam, updates, state.m, state.v, **averages(b1, b2), **numbers)
         return updates, AdamState(t, m, v)
 
     return optax.GradientTransformation(init, update)

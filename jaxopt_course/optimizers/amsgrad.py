@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax.numpy as jnp
 import optax
 
-from jaxopt_course.optimizers.adam import before_correction, corrections
+from jaxopt_course.optimizers.adam import averages, corrected, corrections
 from jaxopt_course.optimizers.descent import scale_by_learning_rate
 from jaxopt_course.optimizers.roots import abs_square, root
 from jaxopt_course.transform import chain, map_leaves, optimizer, zeros_like
@@ -34,12 +34,11 @@ class AmsgradState(NamedTuple):
     v_max: Updates
 
 
-def _amsgrad(g, m, v, v_max, b1, b2, eps, eps_root, m_correction, v_correction, max_after_correction):
-    m = b1 * m + (1 - b1) * g
-    v = b2 * v + (1 - b2) * abs_square(g)
-    v_max = jnp.maximum(v_max, v / v_correction if max_after_correction else v)
-    v_hat = v_max if max_after_correction else v_max / v_correction
-    return m / m_correction / root(v_hat, eps, eps_root), m, v, v_max
+def _amsgrad(g, m, v, v_max, b1, rest1, b2, rest2, k, eps, eps_root, v_correction):
+    m = b1 * m + rest1 * g
+    v = b2 * v + rest2 * abs_square(g)
+    v_max = jnp.maximum(v_max, v if v_correction is None else v / v_correction)
+    return k * m / root(v_max, eps, eps_root), m, v, v_max
 
 
 @optimizer
@@ -95,14 +94,13 @@ def scale_by_amsgrad(
 
     def update(updates, state, params=None):
         t = state.step + 1
-        corrected = corrections(b1, b2, t, bias_correction)
-        outer, inner = eps, eps_root
-        if eps_before_correction:
-            outer, inner = before_correction(eps, eps_root, corrected["v_correction"])
-        numbers = {"b1": b1, "b2": b2, "eps": outer, "eps_root": inner, **corrected}
-        updates, *accumulators = map_leaves(
-            _amsgrad, updates, *state[1:], max_after_correction=max_after_correction, **numbers
-        )
+        numbers = {"k": jnp.ones_like(b1), "eps": eps, "eps_root": eps_root, "v_correction": None}
+        if max_after_correction:
+            m_correction, v_correction = corrections(b1, b2, t)
+            numbers |= {"k": 1 / m_correction, "v_correction": v_correction}
+        elif bias_correction:
+            numbers |= corrected(b1, b2, t, eps, eps_root, eps_before_correction)
+        updates, *accumulators = map_leaves(_amsgrad, updates, *state[1:], **averages(b1, b2), **numbers)
         return updates, AmsgradState(t, *accumulators)
 
     return optax.GradientTransformation(init, update)

@@ -98,8 +98,16 @@ def check_floating(where: str, params: Params) -> None:
             )
 
 
+def _match(leaf: Any, other: Any) -> bool:
+    return leaf is None or other is None or jnp.shape(leaf) == jnp.shape(other)
+
+
 def check_same_tree(what: str, tree: Any, like_what: str, like: Any) -> None:
     """Raise a ValueError with the first path at which two trees differ in structure or shape (None matches anything)."""
+    ours, structure = jax.tree.flatten(tree, is_leaf=_is_none)
+    others, other_structure = jax.tree.flatten(like, is_leaf=_is_none)
+    if structure == other_structure and all(map(_match, ours, others)):  # paths take longer to list than to be right
+        return
     mine = dict(jax.tree_util.tree_leaves_with_path(tree, is_leaf=_is_none))
     theirs = dict(jax.tree_util.tree_leaves_with_path(like, is_leaf=_is_none))
     for path in (*mine, *theirs):
@@ -107,7 +115,7 @@ def check_same_tree(what: str, tree: Any, like_what: str, like: Any) -> None:
         if path not in mine or path not in theirs:
             holder = like_what if path not in mine else what
             raise ValueError(f"{what} and {like_what} differ in structure: only {holder} has {name}")
-        if mine[path] is not None and theirs[path] is not None and jnp.shape(mine[path]) != jnp.shape(theirs[path]):
+        if not _match(mine[path], theirs[path]):
             raise ValueError(
                 f"{what} and {like_what} differ in shape at {name}: {jnp.shape(mine[path])} and {jnp.shape(theirs[path])}"
             )
