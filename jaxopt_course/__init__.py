@@ -14,7 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 # Optimizers, their kernels, and their schedules
-from jaxopt_course import problems, schedules
+from jaxopt_course import linesearch, problems, schedules
 from jaxopt_course.optimizers import (
     CATALOG,
     adadelta,
@@ -23,6 +23,7 @@ from jaxopt_course.optimizers import (
     adamax,
     adamw,
     amsgrad,
+    line_search,
     momentum,
     nadam,
     nesterov,
@@ -33,6 +34,7 @@ from jaxopt_course.optimizers import (
     scale_by_adamax,
     scale_by_amsgrad,
     scale_by_learning_rate,
+    scale_by_line_search,
     scale_by_nadam,
     scale_by_rmsprop,
     sgd,
@@ -77,8 +79,9 @@ if TYPE_CHECKING:
 __all__ = [
     # optimizers
     "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adadelta", "adam", "adamax", "nadam", "amsgrad", "adamw",
-    "scale_by_adagrad", "scale_by_rmsprop", "scale_by_adadelta", "scale_by_adam", "scale_by_adamax", "scale_by_nadam",
-    "scale_by_amsgrad", "scale_by_learning_rate", "CATALOG", "schedules",
+    "line_search", "scale_by_adagrad", "scale_by_rmsprop", "scale_by_adadelta", "scale_by_adam", "scale_by_adamax",
+    "scale_by_nadam", "scale_by_amsgrad", "scale_by_learning_rate", "scale_by_line_search", "CATALOG", "schedules",
+    "linesearch",
     # composing
     "chain", "optimizer", "inject", "hyperparams", "set_hyperparams", "gradient_point", "eval_params", "map_leaves",
     "zeros_like",

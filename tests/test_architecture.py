@@ -18,14 +18,25 @@ LAYERS = {
     "types": {"checks"},
     "transform": {"types", "checks"},
     "schedules": {"types", "checks"},
+    "linesearch": {"types", "checks"},
     "problems": {"types", "checks"},
-    "optimizers": {"transform", "schedules", "types", "checks"},
+    "optimizers": {"transform", "schedules", "linesearch", "types", "checks"},
     "training": {"transform", "problems.objective", "types", "checks"},
     "testing": {"transform", "types", "checks"},
     "report": {"types", "checks"},
     "race": {"optimizers", "training", "problems.objective", "transform", "types", "checks"},
     "cli": {"", "race", "optimizers", "problems", "report", "training", "types", "checks"},
-    "__init__": {"optimizers", "schedules", "problems", "problems.objective", "transform", "training", "race", "testing"},
+    "__init__": {
+        "optimizers",
+        "schedules",
+        "linesearch",
+        "problems",
+        "problems.objective",
+        "transform",
+        "training",
+        "race",
+        "testing",
+    },
 }
 CONVENIENCES = {
     ("training/result.py", "plot"),
@@ -125,7 +136,7 @@ def test_import_costs_little_over_jax_and_optax():
 
 def public():
     """Every exported name, with its one home."""
-    modules = [jc, jc.problems, jc.schedules, jc.samplers, jc.stopping, jc.testing]
+    modules = [jc, jc.problems, jc.schedules, jc.linesearch, jc.samplers, jc.stopping, jc.testing]
     return [(module, name) for module in modules for name in module.__all__]
 
 
@@ -138,7 +149,7 @@ def test_everything_exported_exists_and_is_documented(module, name):
 
 
 def test_nothing_is_exported_twice():
-    for module in (jc, jc.problems, jc.schedules, jc.samplers, jc.stopping, jc.testing):
+    for module in (jc, jc.problems, jc.schedules, jc.linesearch, jc.samplers, jc.stopping, jc.testing):
         assert len(module.__all__) == len(set(module.__all__))
 
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from optax.tree_utils import NamedTupleKey
 
 from jaxopt_course.problems.objective import Evaluation, Objective, Problem, num_examples
 from jaxopt_course.transform import gradient_point, hyperparams
@@ -25,7 +26,9 @@ from jaxopt_course.types import Batch, Key, ModelState, OptState, Params, Update
 
 __all__ = ["TRACES", "Program", "Report", "TrainState", "evaluate", "run_chunk", "train_step"]
 
-RESERVED = frozenset({"loss", "objective", "step", "step_epoch", "examples", "gradient_evaluations", "seconds", "epoch"})
+RESERVED = frozenset(
+    {"loss", "objective", "step", "step_epoch", "step_size", "examples", "gradient_evaluations", "seconds", "epoch"}
+)
 BLOCK = 1024  # examples gathered at a time
 
 TRACES: collections.Counter[str] = collections.Counter()
@@ -211,6 +214,12 @@ def line_search_evaluations(opt_state: OptState) -> jax.Array | None:
     return sum((jnp.sum(value) for _, value in found), jnp.int32(0)) if found else None
 
 
+def line_search_step_size(opt_state: OptState) -> jax.Array | None:
+    """The step size that the last update's line search found, by its field's name; None without one, or with several."""
+    found = optax.tree.get_all_with_path(opt_state, "step_size", lambda path, _: isinstance(path[-1], NamedTupleKey))
+    return found[0][1] if len(found) == 1 else None
+
+
 def takes_extra_arguments(optimizer: optax.GradientTransformation) -> bool:
     """Whether ``update`` takes optax's extra arguments (value, grad, value_fn)."""
     return isinstance(optimizer, optax.GradientTransformationExtraArgs)
@@ -267,6 +276,8 @@ def _record(program: Program, report: Report, state: TrainState, regularized: bo
     extra: dict[str, Any] = {}
     if (searched := line_search_evaluations(state.opt_state)) is not None:
         extra["gradient_evaluations"] = 1 + searched
+        if (step_size := line_search_step_size(state.opt_state)) is not None:
+            extra["step_size"] = step_size
     if "gradient_norm" in program.record:
         extra["gradient_norm"] = optax.tree.norm(report.grads)
     if "params" in program.record:
