@@ -14,7 +14,7 @@ from jaxopt_course import checks
 from jaxopt_course.checks import Interval
 from jaxopt_course.types import Parametric, Scalar, Schedule, parametric
 
-__all__ = ["SEARCHING", "Factor", "Outcome", "Ray", "Search", "Status", "end", "finite_or_inf", "searching"]
+__all__ = ["SEARCHING", "Factor", "Outcome", "Ray", "Search", "Status", "end", "finite_or_inf", "rounding", "searching"]
 
 P = ParamSpec("P")
 
@@ -109,7 +109,7 @@ class Ray(NamedTuple):
     @property
     def rounding(self) -> jax.Array:
         """What two evaluations of φ near φ(0) may differ by, when they should not."""
-        return ROUNDING * jnp.finfo(self.value.dtype).eps * jnp.abs(self.value)
+        return rounding(self.value)
 
     def lower(self, value: jax.Array) -> jax.Array:
         """Whether a value is below φ(0), by more than rounding: so that rounding never passes for progress."""
@@ -199,6 +199,11 @@ def searching(
         return factory
 
     return decorate
+
+
+def rounding(value: jax.Array) -> jax.Array:
+    """The size of a value's rounding error, as far as one can know."""
+    return ROUNDING * jnp.finfo(value.dtype).eps * jnp.abs(value)
 
 
 def finite_or_inf(value: jax.Array) -> jax.Array:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxopt_course.linesearch.search import SEARCHING, Factor, Outcome, Ray, Status, end, searching
+from jaxopt_course.linesearch.search import SEARCHING, Factor, Outcome, Ray, Status, end, rounding, searching
 from jaxopt_course.types import NonNegative, Positive
 
 __all__ = ["wolfe"]
@@ -93,7 +93,9 @@ def wolfe(
     def body(zoom: _Zoom) -> _Zoom:
         value, slope = ray.with_slope(zoom.step)
         here = _Point(zoom.step, value, slope)
-        too_high = (value > ray.value + c1 * zoom.step * ray.slope + slack) | (value >= zoom.lo.value + slack)
+        too_high = (value > ray.value + c1 * zoom.step * ray.slope + slack) | (
+            value >= zoom.lo.value + jnp.maximum(slack, rounding(zoom.lo.value))
+        )
         found = ~too_high & counts(value) & (jnp.abs(slope) <= c2 * jnp.abs(ray.slope))
         bounded = ~jnp.isinf(zoom.hi.step)
         turned = slope * (zoom.hi.step - zoom.lo.step) >= 0
