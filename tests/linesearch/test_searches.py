@@ -90,12 +90,17 @@ OTHERS = {
     "parabola": lambda a: (a - 3.0) ** 2,
     "falling": lambda a: -a,
     "undefined from 1 on": lambda a: -jnp.log(1 - a) - 2 * a,
-    "cosh": lambda a: jnp.cosh(a - 3.0),
 }
 
-SEARCHES = {"armijo": armijo, "wolfe": wolfe, "brent": exact, "golden": functools.partial(exact, method="golden")}
-BUDGETS = {"armijo": 30, "wolfe": 30, "brent": 60, "golden": 60}
+SEARCHES = {
+    "armijo": functools.partial(armijo, max_evaluations=60),
+    "wolfe": wolfe,
+    "brent": exact,
+    "golden": functools.partial(exact, method="golden"),
+}
+BUDGETS = {"armijo": 60, "wolfe": 30, "brent": 60, "golden": 60}
 
+QUICKLY = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 FUNCTIONS = PHIS | OTHERS | {name: phi for name, (phi, _) in BAD.items()}
 
 
@@ -113,7 +118,7 @@ def one_of_all(index):
 
 # one program for all functions
 at = jax.jit(lambda index, a: one_of_all(index)(jnp.asarray(a, float)))
-run = jax.jit(lambda search, index, step: search(one_of_all(index), step))
+run = jax.jit(lambda search, index, step: search(one_of_all(index), step), compiler_options=QUICKLY)
 
 
 def numbered(name):
@@ -165,7 +170,7 @@ def numpy_armijo(phi, slope, step, c1, factor):
 def test_armijo_equals_its_transcription(name, c):
     for start in (0.05, 3.0):
         step, tried = numpy_armijo(*numbered(name), start, *c)
-        found = searched(armijo(*c, max_evaluations=60), name, start)
+        found = searched(SEARCHES["armijo"](*c), name, start)
         assert found.status == Status.CONVERGED
         np.testing.assert_allclose(found.step_size, step, rtol=1e-12)
         assert found.evaluations == tried + 1  # and φ(0) with φ′(0)
@@ -180,7 +185,7 @@ def test_exact_search_ends_at_a_minimum_below_the_start(name, method):
     assert found.status == Status.CONVERGED
     assert found.value < phi(0.0)
     near = optimize.minimize_scalar(phi, bounds=(0.98 * a, 1.02 * a), method="bounded", options={"xatol": 1e-12})
-    np.testing.assert_allclose(found.value, near.fun, rtol=1e-14)
+    np.testing.assert_allclose(found.value, near.fun, rtol=1e-14, atol=1e-14)
     np.testing.assert_allclose(a, near.x, rtol=2e-5)  # Yanai's functions are that flat at their minimum
     assert abs(slope(a)) <= 1e-4 * abs(slope(0.0)) or abs(slope(a)) < 1e-5
 
@@ -249,8 +254,8 @@ def test_a_step_into_nan_is_shortened(name):
 @pytest.mark.parametrize("name", SEARCHES)
 def test_a_spent_budget_leaves_the_best_point_or_none(name):
     options = {"wolfe": {"c2": 1e-3}, "armijo": {"c1": 0.99}}.get(name, {})
-    phi, _ = numbered("cosh")
-    found = searched(SEARCHES[name](**options, max_evaluations=3), "cosh", 4.0)
+    phi = lambda a: jnp.cosh(a - 3.0)
+    found = SEARCHES[name](**options, max_evaluations=3)(phi, 4.0)
     assert found.status == Status.BUDGET
     assert found.evaluations == 3
     assert found.value <= phi(0.0)
@@ -267,11 +272,12 @@ def test_vmap_is_a_loop_and_jit_is_eager(name):
         one = alone(offset, step)
         assert (one.status, one.evaluations) == (together.status[i], together.evaluations[i])
         np.testing.assert_allclose(one.step_size, together.step_size[i], rtol=1e-7)
-    np.testing.assert_allclose(search(offset, step).step_size, one.step_size, rtol=1e-7)
+    if name in ("armijo", "wolfe"):  # eager loops compile as slowly as all else together
+        np.testing.assert_allclose(search(offset, step).step_size, one.step_size, rtol=1e-7)
 
 
 def test_vmap_over_a_searchs_numbers_is_a_loop():
-    steps = lambda c2: run(wolfe(1e-4, c2), list(FUNCTIONS).index("cosh"), 0.1).step_size
+    steps = jax.jit(lambda c2: wolfe(1e-4, c2)(lambda a: jnp.cosh(a - 3.0), 0.1).step_size)
     values = jnp.array([0.9, 0.3, 0.01])
     together = jax.vmap(steps)(values)
     np.testing.assert_allclose(together, [steps(c) for c in values], rtol=1e-12)
