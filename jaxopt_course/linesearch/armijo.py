@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 
-from jaxopt_course.linesearch.search import SEARCHING, Factor, Outcome, Ray, Status, end, searching
+from jaxopt_course.linesearch.search import SEARCHING, Factor, Outcome, Ray, Status, alternate, end, searching
 from jaxopt_course.types import NonNegative, Positive
 
 __all__ = ["armijo"]
@@ -55,9 +54,8 @@ def armijo(
 
     slack = noise * jnp.abs(ray.value)
 
-    def body(carry):
+    def shorter(carry, value):
         step, best, verdict = carry
-        value = ray.at(step)
         enough = (value <= ray.value + c1 * step * ray.slope + slack) & (ray.lower(value) | (noise > 0))
         better = enough | (ray.lower(value) & (value < best.value))
         best = Outcome(
@@ -70,5 +68,5 @@ def armijo(
 
     unfinished = lambda carry: (carry[1].status == SEARCHING) & (carry[1].evaluations < max_evaluations)
     start = jnp.minimum(ray.step, max_step), ray.nothing(), jnp.int32(SEARCHING)
-    _, best, verdict = jax.lax.while_loop(unfinished, body, start)
+    _, best, verdict = alternate(lambda carry: ray.at(carry[0]), shorter, unfinished, start, ray.value)
     return best._replace(status=end(best.status, verdict))

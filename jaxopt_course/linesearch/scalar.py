@@ -20,7 +20,7 @@ from jax.core import Tracer
 
 from jaxopt_course import checks
 from jaxopt_course.checks import Interval
-from jaxopt_course.linesearch.search import Status, finite_or_inf
+from jaxopt_course.linesearch.search import Status, alternate, finite_or_inf
 from jaxopt_course.types import Scalar
 
 __all__ = ["METHODS", "Bracket", "Minimum", "bracket", "brent", "golden", "resolution"]
@@ -215,33 +215,36 @@ def _prepare(function: Function, *points: Scalar) -> tuple[Function, tuple[jax.A
 
 
 class _Section(NamedTuple):
-    """An interval and the best point in it."""
+    """An interval, the best point in it, and the next one."""
 
     a: jax.Array
     x: jax.Array
     b: jax.Array
     fx: jax.Array
+    u: jax.Array
     used: jax.Array
 
 
 def _golden(at: Function, a, x, b, fx, rtol, atol, used, budget) -> Minimum:
     close = lambda s: s.b - s.a <= 2 * (rtol * jnp.abs(s.x) + atol)
 
-    def shrink(s: _Section) -> _Section:
+    def aim(s: _Section) -> _Section:
         right = s.b - s.x > s.x - s.a
-        u = jnp.where(right, s.x + GOLDEN * (s.b - s.x), s.x - GOLDEN * (s.x - s.a))
-        fu = at(u)
-        lower = fu < s.fx
-        a = jnp.where(right, jnp.where(lower, s.x, s.a), jnp.where(lower, s.a, u))
-        b = jnp.where(right, jnp.where(lower, s.b, u), jnp.where(lower, s.x, s.b))
-        return _Section(a, jnp.where(lower, u, s.x), b, jnp.where(lower, fu, s.fx), s.used + 1)
+        return s._replace(u=jnp.where(right, s.x + GOLDEN * (s.b - s.x), s.x - GOLDEN * (s.x - s.a)))
 
-    s = jax.lax.while_loop(lambda s: ~close(s) & (s.used < budget), shrink, _Section(a, x, b, fx, used))
+    def shrink(s: _Section, fu: jax.Array) -> _Section:
+        lower, right = fu < s.fx, s.u > s.x
+        a = jnp.where(right, jnp.where(lower, s.x, s.a), jnp.where(lower, s.a, s.u))
+        b = jnp.where(right, jnp.where(lower, s.b, s.u), jnp.where(lower, s.x, s.b))
+        return aim(_Section(a, jnp.where(lower, s.u, s.x), b, jnp.where(lower, fu, s.fx), s.u, s.used + 1))
+
+    unfinished = lambda s: ~close(s) & (s.used < budget)
+    s = alternate(lambda s: at(s.u), shrink, unfinished, aim(_Section(a, x, b, fx, x, used)), fx)
     return _minimum(s.x, s.fx, s.used, close(s))
 
 
 class _Parabola(NamedTuple):
-    """An interval; the best point x, the second best w and the one before v; the last two moves."""
+    """An interval; the best point x, the second best w and the one before v; the next point u; the last two moves."""
 
     a: jax.Array
     b: jax.Array
@@ -251,6 +254,7 @@ class _Parabola(NamedTuple):
     fx: jax.Array
     fw: jax.Array
     fv: jax.Array
+    u: jax.Array
     move: jax.Array
     before: jax.Array
     used: jax.Array
@@ -260,7 +264,7 @@ def _brent(at: Function, a, x, b, fx, rtol, atol, used, budget) -> Minimum:
     tolerance = lambda x: rtol * jnp.abs(x) + atol
     close = lambda s: jnp.abs(s.x - (s.a + s.b) / 2) <= 2 * tolerance(s.x) - (s.b - s.a) / 2
 
-    def shrink(s: _Parabola) -> _Parabola:
+    def aim(s: _Parabola) -> _Parabola:
         least, middle = tolerance(s.x), (s.a + s.b) / 2
         r, q = (s.x - s.w) * (s.fx - s.fv), (s.x - s.v) * (s.fx - s.fw)
         p, q = (s.x - s.v) * q - (s.x - s.w) * r, 2 * (q - r)
@@ -272,19 +276,18 @@ def _brent(at: Function, a, x, b, fx, rtol, atol, used, budget) -> Minimum:
         near_an_end = (s.x + move - s.a < 2 * least) | (s.b - s.x - move < 2 * least)
         move = jnp.where(near_an_end, jnp.copysign(least, middle - s.x), move)
         move = jnp.where(trusted, move, GOLDEN * part)
-        before = jnp.where(trusted, s.move, part)
         u = s.x + jnp.where(jnp.abs(move) >= least, move, jnp.copysign(least, move))
-        return _ranked(s, u, at(u))._replace(move=move, before=before, used=s.used + 1)
+        return s._replace(u=u, move=move, before=jnp.where(trusted, s.move, part))
 
-    zero = jnp.zeros_like(x)
-    start = _Parabola(a, b, x, x, x, fx, fx, fx, zero, zero, used)
-    s = jax.lax.while_loop(lambda s: ~close(s) & (s.used < budget), shrink, start)
+    zero, unfinished = jnp.zeros_like(x), lambda s: ~close(s) & (s.used < budget)
+    start = aim(_Parabola(a, b, x, x, x, fx, fx, fx, x, zero, zero, used))
+    s = alternate(lambda s: at(s.u), lambda s, fu: aim(_ranked(s, fu)), unfinished, start, fx)
     return _minimum(s.x, s.fx, s.used, close(s))
 
 
-def _ranked(s: _Parabola, u: jax.Array, fu: jax.Array) -> _Parabola:
+def _ranked(s: _Parabola, fu: jax.Array) -> _Parabola:
     """u takes its place among the three best, and cuts the interval."""
-    best, left = fu <= s.fx, u < s.x
+    u, best, left = s.u, fu <= s.fx, s.u < s.x
     second = best | (fu <= s.fw) | (s.w == s.x)
     third = second | (fu <= s.fv) | (s.v == s.x) | (s.v == s.w)
     a = jnp.where(left, jnp.where(best, s.a, u), jnp.where(best, s.x, s.a))
@@ -295,7 +298,7 @@ def _ranked(s: _Parabola, u: jax.Array, fu: jax.Array) -> _Parabola:
         jnp.where(second, w, jnp.where(third, u, v)),
     )
     (x, w, v), (fx, fw, fv) = choose(u, s.x, s.w, s.v), choose(fu, s.fx, s.fw, s.fv)
-    return s._replace(a=a, b=b, x=x, w=w, v=v, fx=fx, fw=fw, fv=fv)
+    return s._replace(a=a, b=b, x=x, w=w, v=v, fx=fx, fw=fw, fv=fv, used=s.used + 1)
 
 
 def _minimum(x: jax.Array, value: jax.Array, used: jax.Array, close: jax.Array) -> Minimum:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import functools
 from collections.abc import Callable
-from typing import Annotated, Any, Concatenate, NamedTuple, ParamSpec, TypeAlias
+from typing import Annotated, Any, Concatenate, NamedTuple, ParamSpec, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +14,23 @@ from jaxopt_course import checks
 from jaxopt_course.checks import Interval
 from jaxopt_course.types import Parametric, Scalar, Schedule, parametric
 
-__all__ = ["SEARCHING", "Factor", "Outcome", "Ray", "Search", "Status", "end", "finite_or_inf", "rounding", "searching"]
+__all__ = [
+    "SEARCHING",
+    "Factor",
+    "Outcome",
+    "Ray",
+    "Search",
+    "Status",
+    "alternate",
+    "end",
+    "finite_or_inf",
+    "rounding",
+    "searching",
+]
 
 P = ParamSpec("P")
+S = TypeVar("S")
+V = TypeVar("V")
 
 Factor: TypeAlias = Annotated[Any, Interval(0, 1, open_low=True, open_high=True)]
 
@@ -199,6 +213,28 @@ def searching(
         return factory
 
     return decorate
+
+
+def alternate(ask: Callable[[S], V], tell: Callable[[S, V], S], unfinished: Callable[[S], Any], state: S, values: V) -> S:
+    """Evaluate and decide in turns, ``state = tell(state, ask(state))``, while ``unfinished(state)``.
+
+    What was asked for crosses from one turn of the loop to the next before anything is decided by it. In one turn, XLA may
+    compute φ anew for each decision, with another rounding, and a search whose decisions contradict each other is lost.
+
+    Args:
+        values: of the form of what ``ask`` returns.
+    """
+
+    def told(carry):
+        state, values, fresh = carry
+        return jax.tree.map(lambda new, old: jnp.where(fresh, new, old), tell(state, values), state)
+
+    def turn(carry):
+        state = told(carry)
+        return state, ask(state), jnp.bool_(True)
+
+    start = state, values, jnp.bool_(False)
+    return told(jax.lax.while_loop(lambda carry: unfinished(told(carry)), turn, start))
 
 
 def rounding(value: jax.Array) -> jax.Array:

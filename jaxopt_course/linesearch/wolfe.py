@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxopt_course.linesearch.search import SEARCHING, Factor, Outcome, Ray, Status, end, rounding, searching
+from jaxopt_course.linesearch.search import SEARCHING, Factor, Outcome, Ray, Status, alternate, end, rounding, searching
 from jaxopt_course.types import NonNegative, Positive
 
 __all__ = ["wolfe"]
@@ -90,13 +90,13 @@ def wolfe(
     slack = jnp.maximum(noise * jnp.abs(ray.value), ray.rounding)
     counts = lambda value: ray.lower(value) | (noise > 0)
 
-    def body(zoom: _Zoom) -> _Zoom:
-        value, slope = ray.with_slope(zoom.step)
+    def nearer(zoom: _Zoom, found: tuple[jax.Array, jax.Array]) -> _Zoom:
+        value, slope = found
         here = _Point(zoom.step, value, slope)
         too_high = (value > ray.value + c1 * zoom.step * ray.slope + slack) | (
             value >= zoom.lo.value + jnp.maximum(slack, rounding(zoom.lo.value))
         )
-        found = ~too_high & counts(value) & (jnp.abs(slope) <= c2 * jnp.abs(ray.slope))
+        good = ~too_high & counts(value) & (jnp.abs(slope) <= c2 * jnp.abs(ray.slope))
         bounded = ~jnp.isinf(zoom.hi.step)
         turned = slope * (zoom.hi.step - zoom.lo.step) >= 0
         at_end = ~too_high & ~bounded & ~turned & (zoom.step >= max_step)
@@ -109,7 +109,7 @@ def wolfe(
         stuck = (step == lo.step) | (step == hi.step)
         verdict = ray.verdict(value, zoom.verdict)
         status = jnp.where(at_end, Status.MAX_STEP, jnp.where(stuck, verdict, SEARCHING))
-        status = jnp.where(found, Status.CONVERGED, status).astype(jnp.int32)
+        status = jnp.where(good, Status.CONVERGED, status).astype(jnp.int32)
         return _Zoom(lo, hi, step, width, zoom.evaluations + 1, status, verdict)
 
     origin = _Point(jnp.zeros_like(ray.value), ray.value, ray.slope)
@@ -119,7 +119,7 @@ def wolfe(
         ray.evaluations, ray.status, jnp.int32(SEARCHING),
     )  # fmt: skip
     unfinished = lambda zoom: (zoom.status == SEARCHING) & (zoom.evaluations < max_evaluations)
-    last = jax.lax.while_loop(unfinished, body, start)
+    last = alternate(lambda zoom: ray.with_slope(zoom.step), nearer, unfinished, start, (ray.value, ray.slope))
     fruitless = (last.lo.step > 0) & ~counts(last.lo.value)
     status = end(jnp.where(fruitless, SEARCHING, last.status), last.verdict)
     best = _choose(fruitless, origin, last.lo)

@@ -176,7 +176,7 @@ def test_numbers_are_hyperparameters_and_make_no_new_program():
     np.testing.assert_allclose((last_state(free).step_size, last_state(held).step_size), (0.25, 0.01), rtol=1e-6)
     with pytest.raises(ValueError, match=r"search/c1 must be a number in \(0, 1\); got 2.0"):
         jc.set_hyperparams(state, {"search/c1": 2.0})
-    with pytest.raises(ValueError, match="no hyperparameter 'c1'; did you mean"):
+    with pytest.raises(ValueError, match=r"no hyperparameter 'c1' .*search/c1"):
         jc.set_hyperparams(state, c1=0.2)
 
 
