@@ -14,7 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 # Optimizers, their kernels, and their schedules
-from jaxopt_course import problems, schedules
+from jaxopt_course import linesearch, problems, schedules
 from jaxopt_course.optimizers import (
     CATALOG,
     adadelta,
@@ -26,6 +26,7 @@ from jaxopt_course.optimizers import (
     averaged,
     averaged_sgd,
     decayed,
+    line_search,
     momentum,
     nadam,
     nesterov,
@@ -38,6 +39,7 @@ from jaxopt_course.optimizers import (
     scale_by_adamax,
     scale_by_amsgrad,
     scale_by_learning_rate,
+    scale_by_line_search,
     scale_by_nadam,
     scale_by_norm,
     scale_by_rmsprop,
@@ -87,11 +89,11 @@ if TYPE_CHECKING:
 __all__ = [
     # optimizers
     "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adadelta", "adam", "adamax", "nadam", "amsgrad", "adamw",
-    "normalized_sgd", "averaged_sgd", "averaged", "plateau",
+    "line_search", "normalized_sgd", "averaged_sgd", "averaged", "plateau",
     "decayed", "dialects",
     "scale_by_adagrad", "scale_by_rmsprop", "scale_by_adadelta", "scale_by_adam", "scale_by_adamax", "scale_by_nadam",
-    "scale_by_amsgrad", "scale_by_norm",
-    "scale_by_learning_rate", "CATALOG", "schedules",
+    "scale_by_amsgrad", "scale_by_norm", "scale_by_line_search",
+    "scale_by_learning_rate", "CATALOG", "schedules", "linesearch",
     # composing
     "chain", "optimizer", "inject", "hyperparams", "set_hyperparams", "gradient_point", "eval_params", "map_leaves",
     "zeros_like",

@@ -18,15 +18,26 @@ LAYERS = {
     "types": {"checks"},
     "transform": {"types", "checks"},
     "schedules": {"types", "checks"},
+    "linesearch": {"types", "checks"},
     "problems": {"types", "checks"},
-    "optimizers": {"transform", "schedules", "types", "checks"},
+    "optimizers": {"transform", "schedules", "linesearch", "types", "checks"},
     "training": {"transform", "schedules.batch_size", "problems.objective", "types", "checks"},
     "testing": {"transform", "types", "checks"},
     "theory": {"transform", "types", "checks"},
     "report": {"types", "checks"},
     "race": {"optimizers", "training", "problems.objective", "transform", "types", "checks"},
     "cli": {"", "race", "optimizers", "problems", "report", "training", "types", "checks"},
-    "__init__": {"optimizers", "schedules", "problems", "problems.objective", "transform", "training", "race", "testing"},
+    "__init__": {
+        "optimizers",
+        "schedules",
+        "linesearch",
+        "problems",
+        "problems.objective",
+        "transform",
+        "training",
+        "race",
+        "testing",
+    },
 }
 CONVENIENCES = {
     ("types.py", "plot"),
@@ -134,6 +145,7 @@ def public():
         jc.problems,
         jc.surfaces,
         jc.schedules,
+        jc.linesearch,
         jc.samplers,
         jc.stopping,
         jc.testing,
@@ -153,7 +165,7 @@ def test_everything_exported_exists_and_is_documented(module, name):
 
 
 def test_nothing_is_exported_twice():
-    for module in (jc, jc.problems, jc.surfaces, jc.schedules, jc.samplers, jc.stopping, jc.testing):
+    for module in (jc, jc.problems, jc.surfaces, jc.schedules, jc.linesearch, jc.samplers, jc.stopping, jc.testing):
         assert len(module.__all__) == len(set(module.__all__))
 
 

@@ -1,8 +1,8 @@
 """The optimizers of the lectures: one family a file, from its equation to its optimizer.
 
 `descent` takes the step that the gradient says; `momentum` remembers where it was going; `adam` does that and measures the
-gradient's size. Each file reads from top to bottom: equations, state, kernel ``scale_by_*``, optimizer. `catalog` lists them
-with what the laws of :mod:`jaxopt_course.testing` and the race need to know.
+gradient's size; `search` looks for the step size. Each file reads from top to bottom: equations, state, kernel
+``scale_by_*``, optimizer. `catalog` lists them with what the laws of :mod:`jaxopt_course.testing` and the race need to know.
 """
 
 from jaxopt_course.optimizers.adagrad import adagrad, scale_by_adagrad
@@ -18,6 +18,7 @@ from jaxopt_course.optimizers.nadam import nadam, scale_by_nadam
 from jaxopt_course.optimizers.normalized import normalized_sgd, scale_by_norm
 from jaxopt_course.optimizers.plateau import plateau
 from jaxopt_course.optimizers.rmsprop import adadelta, rmsprop, scale_by_adadelta, scale_by_rmsprop
+from jaxopt_course.optimizers.search import line_search, scale_by_line_search
 
 __all__ = [
     "CATALOG",
@@ -31,6 +32,7 @@ __all__ = [
     "averaged",
     "averaged_sgd",
     "decayed",
+    "line_search",
     "momentum",
     "nadam",
     "nesterov",
@@ -43,6 +45,7 @@ __all__ = [
     "scale_by_adamax",
     "scale_by_amsgrad",
     "scale_by_learning_rate",
+    "scale_by_line_search",
     "scale_by_nadam",
     "scale_by_norm",
     "scale_by_rmsprop",

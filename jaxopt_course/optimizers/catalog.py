@@ -12,6 +12,7 @@ from typing import Any
 
 import optax
 
+from jaxopt_course.linesearch import armijo, wolfe
 from jaxopt_course.optimizers.adagrad import adagrad
 from jaxopt_course.optimizers.adam import adam, adamw
 from jaxopt_course.optimizers.adamax import adamax
@@ -22,6 +23,7 @@ from jaxopt_course.optimizers.momentum import momentum, nesterov
 from jaxopt_course.optimizers.nadam import nadam
 from jaxopt_course.optimizers.normalized import normalized_sgd
 from jaxopt_course.optimizers.rmsprop import adadelta, rmsprop
+from jaxopt_course.optimizers.search import line_search
 
 __all__ = ["CATALOG", "Entry"]
 
@@ -60,6 +62,7 @@ class Entry:
 
 _LARGE = (0.01, 0.03, 0.1, 0.3, 1.0)
 _SMALL = (0.0003, 0.001, 0.003, 0.01, 0.03)
+_HEAVY_BALL = optax.sgd(1.0, momentum=0.5)  # ours would start JAX's backend at import
 
 CATALOG: Mapping[str, Entry] = MappingProxyType({
     "sgd": Entry(
@@ -277,5 +280,18 @@ CATALOG: Mapping[str, Entry] = MappingProxyType({
         variants=({"learning_rate": 0.03, "b2": 0.95, "weight_decay": 0.001, "decay_by_rate": False},),
         held=("v",),
         learning_rates=_SMALL,
+    ),
+    "line_search": Entry(
+        line_search,
+        lecture="B7",
+        settings={"search": armijo(0.3), "initial_step": 0.5},
+        changes={
+            "search": ({"search": armijo()}, wolfe(c2=0.1)),
+            "direction": ({"search": armijo()}, _HEAVY_BALL),
+            "initial_step": ({"search": armijo()}, 0.3),
+            "growth": ({"search": armijo()}, 2.0),
+            "warm_start": ({"search": armijo(), "initial_step": 0.1}, False),
+        },
+        variants=({"search": wolfe(c2=0.5), "direction": _HEAVY_BALL, "warm_start": False},),
     ),
 })  # fmt: skip

@@ -91,7 +91,7 @@ def _run(meet: Meet, entrant: Contestant, bar: Progress) -> None:
     rate = _tune(meet, entrant, bar)
     finals = []
     for seed in meet.seed_names:
-        bar.describe(f"{entrant.name}: final run {seed} of {meet.seeds}, rate {rate:.3g}")
+        bar.describe(f"{entrant.name}: final run {seed} of {meet.seeds}{_shown(rate)}")
         finals.append(_fit(meet, entrant, rate, TUNING_SEED + seed))
         bar.advance(1, loss=final_value(finals[-1], "validation_loss"))
     meet.rates[entrant.name], meet.finals[entrant.name] = rate, finals
@@ -104,7 +104,7 @@ def _tune(meet: Meet, entrant: Contestant, bar: Progress) -> float:
     waiting, extensions = list(entrant.learning_rates), 0
     while waiting:
         for rate in waiting:
-            bar.describe(f"{entrant.name}: tuning, rate {rate:.3g}")
+            bar.describe(f"{entrant.name}: tuning{_shown(rate)}")
             trials.append(_try(meet, entrant, rate))
             losses[rate] = math.inf if trials[-1]["diverged"] else trials[-1]["validation_loss"]
             bar.advance(1, loss=losses[rate])
@@ -116,6 +116,10 @@ def _tune(meet: Meet, entrant: Contestant, bar: Progress) -> float:
     if _beyond(losses):
         meet.at_edge.append(entrant.name)
     return best["learning_rate"]
+
+
+def _shown(rate: float) -> str:
+    return "" if math.isnan(rate) else f", rate {rate:.3g}"
 
 
 def _try(meet: Meet, entrant: Contestant, rate: float) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def unroll(
         state = tx.init(x)
         _check_held(state, held)
         g = _gradients(tx, state, x, steps, function, grads)
-        path = lambda x, g: _path(tx, state, x, g, held)
+        path = lambda x, g: _path(tx, state, x, g, function, held)
         gamma = 0 - jax.vmap(lambda i: jax.jvp(lambda g: path(x, g), (g,), (_unit(g, i),))[1], out_axes=1)(jnp.arange(steps))
         points, slope = jax.jvp(lambda x: path(x, g), (x,), (jnp.ones_like(x),))
         found = Unrolled(*map(np.asarray, (gamma, slope, jnp.concatenate([x[None], points]), g)))
@@ -130,11 +130,14 @@ def _gradients(tx: Any, state: Any, x: jax.Array, steps: int, function: Any, gra
     return jax.lax.scan(step, (x, state), None, length=steps)[1]
 
 
-def _path(tx: Any, state: Any, x: jax.Array, g: jax.Array, held: Sequence[str]) -> jax.Array:
+def _path(tx: Any, state: Any, x: jax.Array, g: jax.Array, function: Any, held: Sequence[str]) -> jax.Array:
     """x⁽¹⁾ … x⁽ᵀ⁾ for these gradients; what is held has no derivative."""
 
+    def value(x):
+        return jax.lax.stop_gradient(jnp.zeros(()) if function is None else function(x))
+
     def update(g, state, x):
-        return tx.update(g, state, x, value=jnp.zeros(()), grad=g, value_fn=lambda p: jnp.zeros(()))
+        return tx.update(g, state, x, value=value(x), grad=g, value_fn=value)
 
     with jax.disable_jit():
         program, shapes = jax.make_jaxpr(update, return_shape=True)(g[0], state, x)

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from optax.tree_utils import NamedTupleKey
 
 from jaxopt_course.problems.objective import num_examples
 from jaxopt_course.training.step import TRACES, Program, Report, TrainState, train_step
@@ -96,6 +97,12 @@ def line_search_evaluations(opt_state: OptState) -> jax.Array | None:
     return sum((jnp.sum(value) for _, value in found), jnp.int32(0)) if found else None
 
 
+def line_search_step_size(opt_state: OptState) -> jax.Array | None:
+    """The step size that the last update's line search found, by its field's name; None without one, or with several."""
+    found = optax.tree.get_all_with_path(opt_state, "step_size", lambda path, _: isinstance(path[-1], NamedTupleKey))
+    return found[0][1] if len(found) == 1 else None
+
+
 def block_size(batch_size: int, capacity: int) -> int:
     """Steps whose examples are gathered at a time: a power of two, as capacities are, so that blocks fill them.
 
@@ -129,6 +136,8 @@ def _record(program: Program, report: Report, state: TrainState, regularized: bo
     extra: dict[str, Any] = {}
     if (searched := line_search_evaluations(state.opt_state)) is not None:
         extra["gradient_evaluations"] = 1 + searched
+        if (step_size := line_search_step_size(state.opt_state)) is not None:
+            extra["step_size"] = step_size
     if "gradient_norm" in program.record:
         extra["gradient_norm"] = optax.tree.norm(report.grads)
     if "params" in program.record:

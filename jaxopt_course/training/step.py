@@ -33,7 +33,9 @@ __all__ = [
     "train_step",
 ]
 
-RESERVED = frozenset({"loss", "objective", "step", "step_epoch", "examples", "gradient_evaluations", "seconds", "epoch"})
+RESERVED = frozenset(
+    {"loss", "objective", "step", "step_epoch", "step_size", "examples", "gradient_evaluations", "seconds", "epoch"}
+)
 
 TRACES: collections.Counter[str] = collections.Counter()
 """How often each compiled program was traced: what the tests count, and how compile time is told from run time."""

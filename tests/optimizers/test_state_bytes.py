@@ -22,10 +22,12 @@ REMEMBERED = {
     "nadam": 2,  # m, ν
     "amsgrad": 3,  # m, ν, max ν
     "adamw": 2,  # m, ν
+    "line_search": 0,
 }
 MORE = {  # what a variant's setting adds
     "centred": lambda settings: settings.get("centred", False),
     "momentum": lambda settings: settings.get("momentum", 0) > 0,
+    "direction": lambda settings: "direction" in settings,  # heavy ball's m
 }
 ROWS = [
     pytest.param(name, settings, id=f"{name}-{i}")
@@ -44,7 +46,7 @@ def test_bytes(name, settings, dtype):
     params = {"w": jnp.zeros((SIZE // 100, 100), dtype), "b": jnp.zeros(0, dtype)}
     state = jax.eval_shape(CATALOG[name].factory(**settings).init, params)
     numbers = REMEMBERED[name]
-    if name == "rmsprop":
+    if name in ("rmsprop", "line_search"):
         numbers += sum(bool(more(settings)) for more in MORE.values())
     scalars = nbytes(state) - numbers * SIZE * jnp.dtype(dtype).itemsize
     assert 0 <= scalars <= 100  # counters and hyperparameters, whatever the size of the parameters
