@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CONSTRAINTS := $(if $(CI),--constraint constraints.txt,)
 
-.PHONY: race test test-all lint types bench clean
+.PHONY: race test test-all parity lint types bench clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -19,6 +19,10 @@ test: .venv/.installed           ## the quick suite and the doctests
 test-all: .venv/.installed       ## the quick suite and everything slow
 	$(BIN)/pytest --numprocesses 2 $(ARGS)
 
+parity: .venv/.installed         ## the dialects against the real torch, Keras and optax, where those install
+	$(BIN)/pip install --quiet $(CONSTRAINTS) --editable '.[test,parity]' || echo 'torch or Keras does not install: only what is there is compared'
+	$(BIN)/pytest -m parity tests/dialects $(ARGS)
+
 lint: .venv/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -31,6 +35,7 @@ bench: .venv/.installed          ## against the other frameworks (installs the e
 	$(BIN)/python -m benchmarks.steps
 	$(BIN)/python -m benchmarks.cold
 	$(BIN)/python -m benchmarks.overhead
+	$(BIN)/python -m benchmarks.leaves
 	$(BIN)/python -m benchmarks.table
 
 clean:

@@ -25,8 +25,9 @@ IMPORTS = {"peer": "import jax, optax", "ours": "import jax, optax, jaxopt_cours
 
 
 def environment() -> dict[str, str]:
-    """This environment, without a compilation cache."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("JAX_COMPILATION_CACHE", "JAX_PERSISTENT_CACHE"))}
+    """This environment, without a compilation cache; but byte code is kept, as it is for users."""
+    dropped = ("JAX_COMPILATION_CACHE", "JAX_PERSISTENT_CACHE", "PYTHONDONTWRITEBYTECODE")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
     return {**kept, "JAX_ENABLE_COMPILATION_CACHE": "false"}
 
 

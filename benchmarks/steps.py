@@ -1,13 +1,15 @@
-"""Steps per second of a warm epoch, against every peer: ``python -m benchmarks.steps [--rounds 7] [--quick]``.
+"""Steps per second of a warm epoch, against every peer: ``python -m benchmarks.steps [--rounds 9] [--quick]``.
 
 Every peer waits in its own process (:mod:`.worker`), compiled and warm. A round asks each of them for one epoch, in
-turn; a ratio is formed within a round, and the table shows the median and the range over rounds.
+turn; a ratio is formed within a round, and the table shows the median and the range over rounds. The processes are started
+afresh a few times: where its memory happens to lie makes one of them faster or slower for as long as it lives.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 
 from benchmarks import machine, statistics, table
 from benchmarks.peers import PEERS
@@ -17,32 +19,37 @@ from benchmarks.worker import Worker
 PAUSE = 0.3  # seconds: thread pools spin for a while after their last task
 
 
-def measure(row: Row, peers: list[str], rounds: int, share: float) -> dict:
-    """All peers on one row; ``share`` of an epoch for those that can stop earlier."""
+def measure(row: Row, peers: list[str], rounds: int, starts: int, share: float) -> dict:
+    """All peers on one row, ``rounds`` in all; ``share`` of an epoch for those that can stop earlier."""
     steps = int(share * (60_000 // row.batch_size))
-    workers = {}
-    for peer in peers:
-        workers[peer] = Worker(peer, row.name, steps)
-        about = workers[peer].about
-        print(f"  {peer:12} ready: first epoch {about['first_epoch_seconds']:.2f} s, loss {about['loss']}", flush=True)
-
-    def ask(worker: Worker):
-        def once() -> float:
-            time.sleep(PAUSE)
-            return worker.microseconds_per_step(steps)
-
-        return once
-
-    try:
-        times = statistics.interleave({peer: ask(worker) for peer, worker in workers.items()}, rounds)
-    finally:
-        for worker in workers.values():
-            worker.close()
+    times: dict[str, list[float]] = {peer: [] for peer in peers}
+    workers: dict[str, Worker] = {}
+    for start in range(starts):
+        try:
+            for peer in peers:
+                workers[peer] = Worker(peer, row.name, steps)
+                about = workers[peer].about
+                print(f"  {peer:14} ready: first epoch {about['first_epoch_seconds']:.2f} s, loss {about['loss']}", flush=True)
+            share_of_rounds = (rounds + start) // starts
+            asked = statistics.interleave({peer: _ask(worker, steps) for peer, worker in workers.items()}, share_of_rounds)
+        finally:
+            for worker in workers.values():
+                worker.close()
+        for peer in peers:
+            times[peer] += asked[peer]
     return {
         "platform": {worker.about["platform"] for worker in workers.values()},
         "versions": {k: v for worker in workers.values() for k, v in worker.about["versions"].items()},
         "peers": {peer: _entry(row, peer, workers[peer].about, times) for peer in peers},
     }
+
+
+def _ask(worker: Worker, steps: int) -> Callable[[], float]:
+    def once() -> float:
+        time.sleep(PAUSE)
+        return worker.microseconds_per_step(steps)
+
+    return once
 
 
 def _entry(row: Row, peer: str, about: dict, times: dict[str, list[float]]) -> dict:
@@ -61,19 +68,27 @@ def _entry(row: Row, peer: str, about: dict, times: dict[str, list[float]]) -> d
 def main() -> None:
     """Measure, print the table, store the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--starts", type=int, default=3, help="how often every process is started afresh")
     parser.add_argument("--quick", action="store_true", help="three rounds, a tenth of an epoch; nothing is stored")
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
     arguments = parser.parse_args()
-    rounds, share = (3, 0.1) if arguments.quick else (arguments.rounds, 1.0)
+    rounds, starts, share = (3, 1, 0.1) if arguments.quick else (arguments.rounds, arguments.starts, 1.0)
 
     record = machine.describe()
-    record |= {"learning_rate": LEARNING_RATE, "momentum": MOMENTUM, "rounds": rounds, "versions": {}, "rows": {}}
+    record |= {
+        "learning_rate": LEARNING_RATE,
+        "momentum": MOMENTUM,
+        "rounds": rounds,
+        "starts": starts,
+        "versions": {},
+        "rows": {},
+    }
     platforms = set()
     for name in arguments.rows:
         print(ROWS[name].title, flush=True)
-        measured = measure(ROWS[name], arguments.peers, rounds, share)
+        measured = measure(ROWS[name], arguments.peers, rounds, starts, share)
         platforms |= measured["platform"]
         record["versions"] |= measured["versions"]
         record["rows"][name] = {"title": ROWS[name].title, "peers": measured["peers"]}

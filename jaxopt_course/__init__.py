@@ -14,7 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 # Optimizers, their kernels, and their schedules
-from jaxopt_course import problems, schedules
+from jaxopt_course import linesearch, problems, schedules
 from jaxopt_course.optimizers import (
     CATALOG,
     adadelta,
@@ -23,9 +23,15 @@ from jaxopt_course.optimizers import (
     adamax,
     adamw,
     amsgrad,
+    averaged,
+    averaged_sgd,
+    decayed,
+    line_search,
     momentum,
     nadam,
     nesterov,
+    normalized_sgd,
+    plateau,
     rmsprop,
     scale_by_adadelta,
     scale_by_adagrad,
@@ -33,12 +39,15 @@ from jaxopt_course.optimizers import (
     scale_by_adamax,
     scale_by_amsgrad,
     scale_by_learning_rate,
+    scale_by_line_search,
     scale_by_nadam,
+    scale_by_norm,
     scale_by_rmsprop,
     sgd,
 )
 
 # Problems: what is minimised
+from jaxopt_course.problems import surfaces
 from jaxopt_course.problems.objective import Data, Problem
 
 # Training, and comparing
@@ -48,6 +57,7 @@ from jaxopt_course.training import (
     Minimum,
     Moment,
     NonFiniteError,
+    RangeTest,
     Result,
     Step,
     TrainState,
@@ -55,6 +65,7 @@ from jaxopt_course.training import (
     init_state,
     make_step,
     minimize,
+    range_test,
     samplers,
     stopping,
 )
@@ -73,33 +84,44 @@ from jaxopt_course.transform import (
 )
 
 if TYPE_CHECKING:
-    from jaxopt_course import testing
+    from jaxopt_course import testing, theory
+    from jaxopt_course.optimizers import dialects
 
 __all__ = [
     # optimizers
     "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adadelta", "adam", "adamax", "nadam", "amsgrad", "adamw",
+    "line_search", "normalized_sgd", "averaged_sgd", "averaged", "plateau",
+    "decayed", "dialects",
     "scale_by_adagrad", "scale_by_rmsprop", "scale_by_adadelta", "scale_by_adam", "scale_by_adamax", "scale_by_nadam",
-    "scale_by_amsgrad", "scale_by_learning_rate", "CATALOG", "schedules",
+    "scale_by_amsgrad", "scale_by_norm", "scale_by_line_search",
+    "scale_by_learning_rate", "CATALOG", "schedules", "linesearch",
     # composing
     "chain", "optimizer", "inject", "hyperparams", "set_hyperparams", "gradient_point", "eval_params", "map_leaves",
     "zeros_like",
     # problems
-    "problems", "Problem", "Data",
+    "problems", "Problem", "Data", "surfaces",
     # training
     "fit", "Result", "TrainState", "init_state", "Moment", "NonFiniteError", "make_step", "Step", "minimize", "Minimum",
+    "range_test", "RangeTest",
     "samplers", "stopping",
     # comparing
     "race", "Race",
     # many trainings at once
     "sweep", "grid", "spaces", "best",
-    # holding optimizers to the laws
-    "testing",
+    # holding optimizers to the laws, and what is proved about them
+    "testing", "theory",
 ]  # fmt: skip
+
+_LAZY = {  # what loads on first use: with `testing` comes chex
+    "testing": "jaxopt_course.testing",
+    "theory": "jaxopt_course.theory",
+    "dialects": "jaxopt_course.optimizers.dialects",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "testing":  # chex loads on first use
-        return importlib.import_module("jaxopt_course.testing")
+    if name in _LAZY:
+        return importlib.import_module(_LAZY[name])
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

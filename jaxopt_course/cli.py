@@ -6,6 +6,7 @@ Compiled programs are kept in the user's cache folder (JAX's persistent compilat
 from __future__ import annotations
 
 import inspect
+import math
 import os
 import signal
 import sys
@@ -43,7 +44,8 @@ def race(
     Args:
         problem: what to train on (see ``jaxopt-course problems``).
         model: linear, softmax, mlp or convnet; mlp for images by default.
-        optimizers: names from the catalog (see ``jaxopt-course optimizers``), or "all".
+        optimizers: names from the catalog (see ``jaxopt-course optimizers``), "all", or dotted names from elsewhere:
+            optax.lion, optax.contrib.muon.
         seeds: final runs of each optimizer.
         batch_size: examples in a step.
         epochs: passes over the data in each run; by default 20 (5 on Fashion-MNIST).
@@ -98,7 +100,7 @@ def fit(
     Args:
         problem: what to train on (see ``jaxopt-course problems``).
         model: linear, softmax, mlp or convnet; mlp for images by default.
-        optimizer: a name from the catalog (see ``jaxopt-course optimizers``).
+        optimizer: a name from the catalog (see ``jaxopt-course optimizers``), or another library's: optax.lion.
         learning_rate: by default the middle of the optimizer's grid in a race.
         batch_size: examples in a step.
         epochs: passes over the data; by default 20 (5 on Fashion-MNIST).
@@ -117,6 +119,8 @@ def fit(
     for path in filter(None, (picture, history)):
         files.writable(path)
     (entrant,) = contestants([optimizer], None if learning_rate is None else [learning_rate], where="fit")
+    if learning_rate is not None and math.isnan(entrant.learning_rates[0]):
+        raise ValueError(f"fit: {optimizer} has no learning rate; got learning_rate={learning_rate:g}")
     rate = entrant.learning_rates[len(entrant.learning_rates) // 2]
     result = jc.fit(
         _problem(problem, model, folder),
@@ -130,7 +134,8 @@ def fit(
     if result.problem.regularizer is None:
         del tested["objective"]  # the loss again
     values = ", ".join(f"{name} {value:.4f}" for name, value in tested.items())
-    print(f"{optimizer}, learning rate {rate:g}, {result.steps} steps in {result.run_seconds:.2f} s")
+    tuned = "" if math.isnan(rate) else f", learning rate {rate:g}"
+    print(f"{optimizer}{tuned}, {result.steps} steps in {result.run_seconds:.2f} s")
     print(f"(and {result.compile_seconds:.2f} s of compiling); on the test set: {values}")
     if picture:
         _save(result.plot(), picture)

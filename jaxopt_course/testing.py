@@ -8,6 +8,7 @@ reason, where the optimizer is listed: never an ``if`` in here.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -17,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxopt_course.transform import chain, gradient_point, hyperparams, set_hyperparams
+from jaxopt_course.transform import chain, eval_params, gradient_point, hyperparams, set_hyperparams
 from jaxopt_course.types import Schedule
 
 __all__ = ["FACTORY_LAWS", "LAWS", "check_factory", "check_optimizer"]
@@ -44,6 +45,18 @@ def _walk(tx: Transformation, state: Any, params: Any, steps: int, **options: An
     for _ in range(steps):
         params, state = _step(tx, state, params, **options)
     return params, state
+
+
+@functools.partial(jax.jit, static_argnames=("update", "steps"))
+def _compiled(update: Any, state: Any, params: Any, steps: int) -> Any:
+    tx = optax.GradientTransformationExtraArgs(optax.identity().init, update)
+    params, state = jax.lax.fori_loop(0, steps, lambda _, carry: _step(tx, carry[1], carry[0]), (params, state))
+    return params, eval_params(state, params)
+
+
+def _compiled_walk(tx: Transformation, state: Any, params: Any, steps: int) -> Any:
+    """What a walk comes to: the parameters, and what to evaluate in their place. Equal updates share its program."""
+    return _compiled(optax.with_extra_args_support(tx).update, state, params, steps)
 
 
 def _noise(params: Any, seed: int, dtype: Any = None) -> Any:
@@ -91,30 +104,30 @@ def second_call_does_not_retrace(tx: Transformation) -> None:
 def jit_equals_eager(tx: Transformation) -> None:
     """Compiled and eager updates agree to 8 ulp of a leaf's largest element, after five steps."""
     state = tx.init(_START)
-    eager, _ = _walk(tx, state, _START, 5)
-    compiled, _ = jax.jit(lambda s, p: _walk(tx, s, p, 5))(state, _START)
+    params, last = _walk(tx, state, _START, 5)
+    eager = params, eval_params(last, params)
+    compiled = _compiled_walk(tx, state, _START, 5)
     _close(compiled, eager, 8, "jit and eager differ")
 
 
 def vmap_over_hyperparams_equals_a_loop(tx: Transformation) -> None:
     """A population over any hyperparameter is the same as its members one by one."""
     state = tx.init(_START)
+    walk = lambda state: _compiled_walk(tx, state, _START, 3)
     for name, value in hyperparams(state).items():
-        train = lambda v, n=name: _walk(tx, set_hyperparams(state, {n: v}), _START, 3)[0]
-        values = value * jnp.array([1.0, 0.5, 0.9])
         try:
-            set_hyperparams(state, {name: value})
+            states = [set_hyperparams(state, {name: value * factor}) for factor in (1.0, 0.5, 0.9)]
         except ValueError:  # follows a schedule
             continue
-        together = jax.vmap(train)(values)
-        for i, one in enumerate(values):
-            _close(jax.tree.map(lambda x, k=i: x[k], together), jax.jit(train)(one), 8, f"vmap over {name} and a loop differ")
+        together = jax.vmap(walk)(jax.tree.map(lambda *leaves: jnp.stack(leaves), *states))
+        for i, one in enumerate(states):
+            _close(jax.tree.map(lambda x, k=i: x[k], together), walk(one), 8, f"vmap over {name} and a loop differ")
 
 
 def updates_keep_the_dtype(tx: Transformation) -> None:
     """bfloat16 leaves get bfloat16 updates, computed in float32: they are float32's, rounded once or twice."""
     half = jax.tree.map(lambda p: p.astype(jnp.bfloat16), _START)
-    grads = _noise(half, 4)
+    grads = jax.tree.map(lambda p, g: g.astype(p.dtype), half, jax.grad(_quadratic)(_START))
     update = optax.with_extra_args_support(tx).update
 
     def first(dtype):
@@ -132,11 +145,16 @@ def complex_parameters_descend(tx: Transformation) -> None:
     distance = lambda z: jnp.sum(jnp.abs(z - target) ** 2)
     z = jnp.array([0.2 + 0.1j, -1.0 - 1.0j])
     state, start = tx.init(z), distance(z)
-    update = jax.jit(optax.with_extra_args_support(tx).update)
-    for _ in range(200):
-        grads = jnp.conj(jax.grad(distance)(gradient_point(state, z)))
-        updates, state = update(grads, state, z)
-        z = optax.apply_updates(z, updates)
+    update = optax.with_extra_args_support(tx).update
+
+    def step(_, carry):
+        z, state = carry
+        value, grads = jax.value_and_grad(distance)(gradient_point(state, z))
+        grads = jnp.conj(grads)
+        updates, state = update(grads, state, z, value=value, grad=grads, value_fn=distance)
+        return jnp.asarray(z + updates), state
+
+    z, _ = jax.lax.fori_loop(0, 200, step, (z, state))
     assert jnp.iscomplexobj(z), "the parameter became real"
     assert distance(z) < 0.5 * start, f"|z - c|² went from {start} to {distance(z)}"
 
@@ -160,12 +178,10 @@ def chain_is_associative(tx: Transformation) -> None:
     """chain(a, chain(tx, b)) is chain(chain(a, tx), b), and chain(tx) is tx."""
     before, after = optax.clip(1.5), optax.identity()
     left, right = chain(before, chain(tx, after)), chain(chain(before, tx), after)
-    walks = [_walk(t, t.init(_START), _START, 3)[0] for t in (left, right)]
+    walks = [_compiled_walk(t, t.init(_START), _START, 3) for t in (left, right)]
     chex.assert_trees_all_equal(*walks)
     assert left.update == right.update, "the two groupings have different updates"
-    chex.assert_trees_all_equal(
-        _walk(chain(tx), chain(tx).init(_START), _START, 3)[0], _walk(tx, tx.init(_START), _START, 3)[0]
-    )
+    chex.assert_trees_all_equal(*(_compiled_walk(t, t.init(_START), _START, 3) for t in (chain(tx), tx)))
 
 
 def a_convex_quadratic_decreases(tx: Transformation) -> None:
@@ -187,11 +203,14 @@ def derivatives_are_finite(tx: Transformation) -> None:
     def end(numbers, grads):
         here, params = set_hyperparams(state, numbers), _START
         update = optax.with_extra_args_support(tx).update
-        for _ in range(3):
+
+        def step(_, carry):
+            params, here = carry
             extra = {"value": _quadratic(params), "grad": grads, "value_fn": _quadratic}
             updates, here = update(grads, here, params, **extra)
-            params = optax.apply_updates(params, updates)
-        return optax.tree.sum(params)
+            return optax.apply_updates(params, updates), here
+
+        return optax.tree.sum(jax.lax.fori_loop(0, 3, step, (params, here))[0])
 
     for grads in (_noise(_START, 3), jax.tree.map(jnp.zeros_like, _START)):
         derivatives = jax.jit(jax.grad(end, argnums=(0, 1)))(settable, grads)
@@ -211,13 +230,13 @@ def numbers_make_no_new_program(factory: Factory, settings: Mapping[str, Any], c
 def numbers_arrays_and_schedules_agree(factory: Factory, settings: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
     """A number, an array, and a constant schedule of it, ours or a plain function, give the same steps."""
     tx = factory(**settings)
-    expected, _ = _walk(tx, tx.init(_START), _START, 3)
+    expected = _compiled_walk(tx, tx.init(_START), _START, 3)
     for name, value in settings.items():
         if not isinstance(value, float):
             continue
         for form in (jnp.asarray(value), Schedule(lambda step, v=value: jnp.asarray(v)), lambda step, v=value: jnp.asarray(v)):
             same = factory(**{**settings, name: form})
-            _close(_walk(same, same.init(_START), _START, 3)[0], expected, 8, f"{name} as {type(form).__name__} differs")
+            _close(_compiled_walk(same, same.init(_START), _START, 3), expected, 8, f"{name} as {type(form).__name__} differs")
 
 
 def every_argument_makes_a_difference(factory: Factory, settings: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
@@ -230,7 +249,7 @@ def every_argument_makes_a_difference(factory: Factory, settings: Mapping[str, A
         walks = []
         for options in (base, {**base, name: value}):
             tx = factory(**options)
-            walks.append(_walk(tx, tx.init(_START), _START, 4)[0])
+            walks.append(_compiled_walk(tx, tx.init(_START), _START, 4))
         differ = any(bool((a != b).any()) for a, b in zip(*map(jax.tree.leaves, walks), strict=True))
         assert differ, f"{name}={value!r} changes nothing in {dict(base)}"
 

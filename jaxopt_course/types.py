@@ -47,6 +47,8 @@ class Parametric:
     checkpoints reach the numbers like any others.
     """
 
+    takes_schedules = False
+
     rule: Callable[..., Any]
     numbers: dict[str, Any] = dataclasses.field(default_factory=dict)
     static: tuple[tuple[str, Any], ...] = ()
@@ -80,8 +82,16 @@ class Parametric:
 class Schedule(Parametric):
     """A value for each step: ``schedule(step)``, from step 0. A pytree (see :class:`Parametric`), a valid optax schedule."""
 
+    takes_schedules = True
+
     def __call__(self, step: Any) -> jax.Array:
         return super().__call__(jnp.asarray(step, jnp.result_type(float)))
+
+    def plot(self, steps: int, **options: Any) -> Any:
+        """Its values over the first ``steps`` steps as a figure (see :func:`jaxopt_course.report.rates.schedule`)."""
+        from jaxopt_course.report import rates
+
+        return rates.schedule(self, steps, **options)
 
 
 @jax.tree_util.register_pytree_with_keys_class
@@ -111,10 +121,12 @@ def parametric(kind: type[R]) -> Callable[[Callable[Concatenate[Any, P], Any]], 
             numbers, static = checks.bind(signature, name, args, kwargs)
             accepted = checks.intervals(rule)
             for key, value in numbers.items():
-                if callable(value) and kind is Schedule:
+                if callable(value) and kind.takes_schedules:
                     numbers[key] = value if isinstance(value, Schedule) else as_schedule(name, key, value)
                 else:
-                    checks.check_number(name, key, value, accepted.get(key), also=", a schedule" if kind is Schedule else "")
+                    checks.check_number(
+                        name, key, value, accepted.get(key), also=", a schedule" if kind.takes_schedules else ""
+                    )
             return kind(rule, numbers, tuple(static.items()))  # pyright: ignore[reportReturnType]  # narrowed by `is` above
 
         factory.__signature__ = signature  # type: ignore[attr-defined]  # what help() and inspect show

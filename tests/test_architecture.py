@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,17 +20,32 @@ LAYERS = {
     "types": {"checks"},
     "transform": {"types", "checks"},
     "schedules": {"types", "checks"},
+    "linesearch": {"types", "checks"},
     "problems": {"types", "checks"},
-    "optimizers": {"transform", "schedules", "types", "checks"},
-    "training": {"transform", "problems.objective", "types", "checks"},
+    "optimizers": {"transform", "schedules", "linesearch", "types", "checks"},
+    "training": {"transform", "schedules.batch_size", "problems.objective", "types", "checks"},
     "sweep": {"statistics", "training", "transform", "problems.objective", "types", "checks"},
     "testing": {"transform", "types", "checks"},
+    "theory": {"transform", "types", "checks"},
     "report": {"types", "checks"},
     "race": {"statistics", "optimizers", "training", "problems.objective", "transform", "types", "checks"},
     "cli": {"", "race", "optimizers", "problems", "report", "training", "types", "checks"},
-    "__init__": {"optimizers", "schedules", "problems", "transform", "training", "race", "sweep", "testing"},
+    "__init__": {
+        "optimizers",
+        "schedules",
+        "linesearch",
+        "problems",
+        "problems.objective",
+        "transform",
+        "training",
+        "race",
+        "sweep",
+        "testing",
+    },
 }
 CONVENIENCES = {
+    ("types.py", "plot"),
+    ("training/range_test.py", "plot"),
     ("training/result.py", "plot"),
     ("training/minimize.py", "plot"),
     ("race/outcome.py", "report"),
@@ -110,7 +126,9 @@ def test_files_are_short_enough_to_read():
 
 
 def run(code):
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}  # as users have it
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout.strip()
 
 
 def test_import_loads_nothing_heavy():
@@ -127,7 +145,21 @@ def test_import_costs_little_over_jax_and_optax():
 
 def public():
     """Every exported name, with its one home."""
-    modules = [jc, jc.problems, jc.schedules, jc.samplers, jc.spaces, jc.stopping, jc.testing]
+    dialects = [getattr(jc.dialects, name) for name in jc.dialects.__all__]
+    modules = [
+        jc,
+        jc.problems,
+        jc.surfaces,
+        jc.schedules,
+        jc.linesearch,
+        jc.samplers,
+        jc.spaces,
+        jc.stopping,
+        jc.testing,
+        jc.theory,
+        jc.dialects,
+        *dialects,
+    ]
     return [(module, name) for module in modules for name in module.__all__]
 
 
@@ -140,7 +172,7 @@ def test_everything_exported_exists_and_is_documented(module, name):
 
 
 def test_nothing_is_exported_twice():
-    for module in (jc, jc.problems, jc.schedules, jc.samplers, jc.spaces, jc.stopping, jc.testing):
+    for module in (jc, jc.problems, jc.surfaces, jc.schedules, jc.linesearch, jc.samplers, jc.spaces, jc.stopping, jc.testing):
         assert len(module.__all__) == len(set(module.__all__))
 
 

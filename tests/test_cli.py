@@ -281,3 +281,11 @@ def test_ctrl_c_inside_jaxs_collection_hook_is_not_lost():
         signal.signal(signal.SIGINT, before[0])
         signal.signal(signal.SIGALRM, before[1])
     assert survived
+
+
+def test_an_optimizer_without_a_learning_rate_trains_and_refuses_one(capsys):
+    arguments = ["fit", "--optimizer", "line_search", "--model", "softmax", "--epochs", "1", "--no-progress", "--no-cache"]
+    assert cli.main(arguments) == 0
+    assert re.match(r"line_search, 34 steps in ", capsys.readouterr().out)
+    assert cli.main([*arguments, "--learning-rate", "0.1"]) == 2
+    assert "error: fit: line_search has no learning rate; got learning_rate=0.1" in capsys.readouterr().err

@@ -12,7 +12,7 @@ import jax
 import optax
 
 from jaxopt_course.optimizers.descent import scale_by_learning_rate
-from jaxopt_course.optimizers.roots import abs_square, safe_sqrt
+from jaxopt_course.optimizers.roots import abs_square, root
 from jaxopt_course.transform import chain, map_leaves, optimizer, zeros_like
 from jaxopt_course.types import NonNegative, Updates
 
@@ -27,7 +27,7 @@ class AdagradState(NamedTuple):
 
 def _adagrad(g, v, eps, eps_inside_sqrt):
     v = v + abs_square(g)
-    return g / (safe_sqrt(v + eps) if eps_inside_sqrt else safe_sqrt(v) + eps), v
+    return g / (root(v, None, eps) if eps_inside_sqrt else root(v, eps)), v
 
 
 @optimizer

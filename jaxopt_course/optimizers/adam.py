@@ -3,11 +3,11 @@
 m ← β₁m + (1 − β₁)g             m̂ = m / (1 − β₁ᵗ)
 v ← β₂v + (1 − β₂)g²            v̂ = v / (1 − β₂ᵗ)
 θ ← θ − α m̂ / (√v̂ + ε)          t counts from 1
-amsgrad   v⁺ ← max(v⁺, v)       v⁺ in the place of v
 adamw     θ ← θ − α (m̂ / (√v̂ + ε) + λθ)
 
-The slide's form has no bias correction (m̂ = m, v̂ = v), and steps with the m and v of before the update, which divides by
-zero at the first step: like the paper, we update first.
+With ε before the bias correction (the paper's ε̂, Keras): θ ← θ − α √(1 − β₂ᵗ) / (1 − β₁ᵗ) · m / (√v + ε̂), that is
+ε = ε̂ / √(1 − β₂ᵗ). The slide's form has no bias correction (m̂ = m, v̂ = v), and steps with the m and v of before the update,
+which divides by zero at the first step: like the paper, we update first.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_course.optimizers.descent import scale_by_learning_rate
-from jaxopt_course.optimizers.roots import abs_square, safe_sqrt
+from jaxopt_course.optimizers.roots import abs_square, root
 from jaxopt_course.transform import chain, map_leaves, optimizer, zeros_like
 from jaxopt_course.types import Decay, NonNegative, Updates
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Int
 
-__all__ = ["AdamState", "AmsgradState", "adam", "adamw", "amsgrad", "scale_by_adam", "scale_by_amsgrad"]
+__all__ = ["AdamState", "adam", "adamw", "averages", "corrected", "corrections", "scale_by_adam"]
 
 
 class AdamState(NamedTuple):
@@ -36,37 +36,29 @@ class AdamState(NamedTuple):
     v: Updates
 
 
-class AmsgradState(NamedTuple):
-    """As Adam's, and v⁺, the largest v so far."""
-
-    step: Int[Array, ""]
-    m: Updates
-    v: Updates
-    v_max: Updates
+def _adam(g, m, v, b1, rest1, b2, rest2, k, eps, eps_root):
+    m = b1 * m + rest1 * g
+    v = b2 * v + rest2 * abs_square(g)
+    return k * m / root(v, eps, eps_root), m, v
 
 
-def _adam(g, m, v, b1, b2, eps, m_correction, v_correction, eps_inside_sqrt):
-    m = b1 * m + (1 - b1) * g
-    v = b2 * v + (1 - b2) * abs_square(g)
-    m_hat = m / m_correction
-    v_hat = v / v_correction
-    size = safe_sqrt(v_hat + eps) if eps_inside_sqrt else safe_sqrt(v_hat) + eps
-    return m_hat / size, m, v
+def averages(b1, b2):
+    """β₁, 1 − β₁, β₂, 1 − β₂: worked out here, once, and not for every leaf (compilers take their time to find that out)."""
+    return {"b1": b1, "rest1": 1 - b1, "b2": b2, "rest2": 1 - b2}
 
 
-def _amsgrad(g, m, v, v_max, b1, b2, eps, m_correction, v_correction, max_after_correction):
-    m = b1 * m + (1 - b1) * g
-    v = b2 * v + (1 - b2) * abs_square(g)
-    v_max = jnp.maximum(v_max, v / v_correction if max_after_correction else v)
-    v_hat = v_max if max_after_correction else v_max / v_correction
-    return m / m_correction / (safe_sqrt(v_hat) + eps), m, v, v_max
+def corrections(b1, b2, t):
+    """1 − β₁ᵗ and 1 − β₂ᵗ, what the averages' weights sum to after t updates."""
+    return 1 - b1 ** t.astype(b1.dtype), 1 - b2 ** t.astype(b2.dtype)
 
 
-def corrections(b1, b2, t, enabled: bool = True):
-    """1 − β₁ᵗ and 1 − β₂ᵗ, what the averages' weights sum to after t updates; or 1 and 1."""
-    if not enabled:
-        return {"m_correction": jnp.ones_like(b1), "v_correction": jnp.ones_like(b2)}
-    return {"m_correction": 1 - b1 ** t.astype(b1.dtype), "v_correction": 1 - b2 ** t.astype(b2.dtype)}
+def corrected(b1, b2, t, eps, eps_root, eps_before_correction):
+    """The bias corrections c₁, c₂ as numbers: m̂ / (√(v̂ + ε_r) + ε) = k m / (√(v + ε_r c₂) + ε √c₂) with k = √c₂ / c₁."""
+    c1, c2 = corrections(b1, b2, t)
+    if not eps_before_correction:
+        eps = None if eps is None else eps * jnp.sqrt(c2)
+        eps_root = None if eps_root is None else eps_root * c2
+    return {"k": jnp.sqrt(c2) / c1, "eps": eps, "eps_root": eps_root}
 
 
 @optimizer
@@ -74,9 +66,11 @@ def scale_by_adam(
     b1: Decay = 0.9,
     b2: Decay = 0.999,
     eps: NonNegative = 1e-8,
+    eps_root: NonNegative | None = None,
     *,
     bias_correction: bool = True,
     eps_inside_sqrt: bool = False,
+    eps_before_correction: bool = False,
     accumulator_dtype: Any = None,
 ):
     """Adam's direction: :func:`adam` without its learning rate, for chains.
@@ -87,15 +81,17 @@ def scale_by_adam(
         b1: β₁ in [0, 1).
         b2: β₂ in [0, 1).
         eps: ε ≥ 0.
+        eps_root: ε_r ≥ 0 of √(v̂ + ε_r) + ε; by default none.
         bias_correction: the paper's m̂ and v̂; without, the slide's form.
         eps_inside_sqrt: √(v̂ + ε).
+        eps_before_correction: √v + ε, and then the bias correction.
         accumulator_dtype: m's and v's dtype; by default each leaf's own.
 
     Returns:
         A gradient transformation.
 
     Raises:
-        ValueError: a number outside its interval.
+        ValueError: a number outside its interval, or ``eps``' places contradict each other.
 
     >>> tx = scale_by_adam()
     >>> tx.update(jnp.array([2.0, -0.5]), tx.init(jnp.zeros(2)))[0]
@@ -104,6 +100,10 @@ def scale_by_adam(
     References:
         See :func:`adam` [E4].
     """
+    if eps_root is not None and eps_inside_sqrt:
+        raise ValueError("adam: eps_inside_sqrt=True puts eps under the root; give eps_root or that, not both")
+    if eps_before_correction and not bias_correction:
+        raise ValueError("adam: eps_before_correction=True needs bias_correction=True")
 
     def init(params):
         m = zeros_like(params, accumulator_dtype)
@@ -111,9 +111,11 @@ def scale_by_adam(
 
     def update(updates, state, params=None):
         t = state.step + 1
-        corrected = corrections(b1, b2, t, bias_correction)
-        numbers = {"b1": b1, "b2": b2, "eps": eps, "eps_inside_sqrt": eps_inside_sqrt, **corrected}
-        updates, m, v = map_leaves(_adam, updates, state.m, state.v, **numbers)
+        outer, inner = (None, eps) if eps_inside_sqrt else (eps, eps_root)
+        numbers = {"k": jnp.ones_like(b1), "eps": outer, "eps_root": inner}
+        if bias_correction:
+            numbers = corrected(b1, b2, t, outer, inner, eps_before_correction)
+        updates, m, v = map_leaves(_adam, updates, state.m, state.v, **averages(b1, b2), **numbers)
         return updates, AdamState(t, m, v)
 
     return optax.GradientTransformation(init, update)
@@ -125,9 +127,11 @@ def adam(
     b1: Decay = 0.9,
     b2: Decay = 0.999,
     eps: NonNegative = 1e-8,
+    eps_root: NonNegative | None = None,
     *,
     bias_correction: bool = True,
     eps_inside_sqrt: bool = False,
+    eps_before_correction: bool = False,
     accumulator_dtype: Any = None,
 ):
     """Momentum and RMSProp in one: adaptive moment estimation.
@@ -139,15 +143,18 @@ def adam(
         b1: β₁ in [0, 1), how long gradients are remembered.
         b2: β₂ in [0, 1), how long their squares are.
         eps: ε ≥ 0, added to the root.
+        eps_root: ε_r ≥ 0, added under the root: √(v̂ + ε_r) + ε, as in optax; by default none.
         bias_correction: the paper's m̂ and v̂; without (m̂ = m, v̂ = v), the slide's form.
         eps_inside_sqrt: √(v̂ + ε) in the place of √v̂ + ε.
+        eps_before_correction: (√v + ε) / √(1−β₂ᵗ) in the place of √v̂ + ε: the paper's ε̂, and Keras.
         accumulator_dtype: m's and v's dtype; by default each leaf's own (a bfloat16 v with b2 = 0.999 never decays).
 
     Returns:
         A gradient transformation.
 
     Raises:
-        ValueError: a number outside its interval.
+        ValueError: a number outside its interval, ``eps_root`` with ``eps_inside_sqrt``, or ``eps_before_correction`` without
+            bias correction.
 
     >>> tx = adam(0.1)
     >>> tx.update(jnp.array([2.0, -0.5]), tx.init(jnp.zeros(2)))[0]
@@ -160,107 +167,12 @@ def adam(
         b1,
         b2,
         eps,
+        eps_root,
         bias_correction=bias_correction,
         eps_inside_sqrt=eps_inside_sqrt,
+        eps_before_correction=eps_before_correction,
         accumulator_dtype=accumulator_dtype,
     )
-    return chain(direction, scale_by_learning_rate(learning_rate))
-
-
-@optimizer
-def scale_by_amsgrad(
-    b1: Decay = 0.9,
-    b2: Decay = 0.999,
-    eps: NonNegative = 1e-8,
-    *,
-    bias_correction: bool = False,
-    max_after_correction: bool = False,
-    accumulator_dtype: Any = None,
-):
-    """AMSGrad's direction: :func:`amsgrad` without its learning rate, for chains.
-
-    u ← m / (√v⁺ + ε)
-
-    Args:
-        b1: β₁ in [0, 1).
-        b2: β₂ in [0, 1).
-        eps: ε ≥ 0.
-        bias_correction: Adam's m̂ and v̂.
-        max_after_correction: v⁺ is the largest v̂, not the largest v.
-        accumulator_dtype: the accumulators' dtype; by default each leaf's own.
-
-    Returns:
-        A gradient transformation.
-
-    Raises:
-        ValueError: a number outside its interval, or ``max_after_correction`` without the correction.
-
-    >>> tx = scale_by_amsgrad(0.5, 0.75)
-    >>> tx.update(jnp.array([2.0, -0.5]), tx.init(jnp.zeros(2)))[0]
-    Array([ 1., -1.], dtype=float32)
-
-    References:
-        See :func:`amsgrad` [E4].
-    """
-    if max_after_correction and not bias_correction:
-        raise ValueError("amsgrad: max_after_correction=True needs bias_correction=True")
-
-    def init(params):
-        v = zeros_like(params, accumulator_dtype, real=True)
-        v_max = zeros_like(params, accumulator_dtype, real=True)
-        return AmsgradState(jnp.zeros((), jnp.int32), zeros_like(params, accumulator_dtype), v, v_max)
-
-    def update(updates, state, params=None):
-        t = state.step + 1
-        corrected = corrections(b1, b2, t, bias_correction)
-        numbers = {"b1": b1, "b2": b2, "eps": eps, "max_after_correction": max_after_correction, **corrected}
-        updates, *accumulators = map_leaves(_amsgrad, updates, *state[1:], **numbers)
-        return updates, AmsgradState(t, *accumulators)
-
-    return optax.GradientTransformation(init, update)
-
-
-@optimizer
-def amsgrad(
-    learning_rate: NonNegative,
-    b1: Decay = 0.9,
-    b2: Decay = 0.999,
-    eps: NonNegative = 1e-8,
-    *,
-    bias_correction: bool = False,
-    max_after_correction: bool = False,
-    accumulator_dtype: Any = None,
-):
-    """Adam whose steps are divided by the largest second moment so far, so its rates never grow again.
-
-    m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², v⁺ ← max(v⁺, v), θ ← θ − α m / (√v⁺ + ε)
-
-    Args:
-        learning_rate: α ≥ 0: a number, a scalar array or a schedule, like every number here.
-        b1: β₁ in [0, 1), how long gradients are remembered.
-        b2: β₂ in [0, 1), how long their squares are.
-        eps: ε ≥ 0, added to the root (the paper has none).
-        bias_correction: Adam's m̂ and v̂, as in optax, PyTorch and Keras; the paper has none.
-        max_after_correction: v⁺ is the largest v̂ (optax), not the largest v (the paper, PyTorch, Keras).
-        accumulator_dtype: the accumulators' dtype; by default each leaf's own.
-
-    Returns:
-        A gradient transformation.
-
-    Raises:
-        ValueError: a number outside its interval, or ``max_after_correction`` without the correction.
-
-    >>> tx = amsgrad(0.1, bias_correction=True)
-    >>> tx.update(jnp.array([2.0, -0.5]), tx.init(jnp.zeros(2)))[0]
-    Array([-0.1,  0.1], dtype=float32)
-
-    References:
-        Reddi, Kale & Kumar, On the convergence of Adam and beyond, 2018, algorithm 2. Kin of lecture 002's [E4].
-    """
-    direction = scale_by_amsgrad(
-        b1, b2, eps, bias_correction=bias_correction, max_after_correction=max_after_correction,
-        accumulator_dtype=accumulator_dtype,
-    )  # fmt: skip
     return chain(direction, scale_by_learning_rate(learning_rate))
 
 

@@ -12,13 +12,18 @@ from typing import Any
 
 import optax
 
+from jaxopt_course.linesearch import armijo, wolfe
 from jaxopt_course.optimizers.adagrad import adagrad
-from jaxopt_course.optimizers.adam import adam, adamw, amsgrad
+from jaxopt_course.optimizers.adam import adam, adamw
 from jaxopt_course.optimizers.adamax import adamax
+from jaxopt_course.optimizers.amsgrad import amsgrad
+from jaxopt_course.optimizers.averaging import averaged_sgd
 from jaxopt_course.optimizers.descent import sgd
 from jaxopt_course.optimizers.momentum import momentum, nesterov
 from jaxopt_course.optimizers.nadam import nadam
+from jaxopt_course.optimizers.normalized import normalized_sgd
 from jaxopt_course.optimizers.rmsprop import adadelta, rmsprop
+from jaxopt_course.optimizers.search import line_search
 
 __all__ = ["CATALOG", "Entry"]
 
@@ -35,6 +40,8 @@ class Entry:
         learning_rates: the grid on which the race tunes it, ascending.
         changes: argument → (settings, other value): the setting in which that argument makes a difference.
         exceptions: law → the reason why it does not hold.
+        held: the state's fields that :func:`jaxopt_course.theory.unroll` must hold: what the step is divided by.
+        linear: False: with these held, the step still is not linear in the gradients.
     """
 
     factory: Callable[..., optax.GradientTransformationExtraArgs]
@@ -44,6 +51,8 @@ class Entry:
     variants: tuple[Mapping[str, Any], ...] = ()
     learning_rates: tuple[float, ...] = ()
     exceptions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    held: tuple[str, ...] = ()
+    linear: bool = True
 
     @property
     def summary(self) -> str:
@@ -53,6 +62,7 @@ class Entry:
 
 _LARGE = (0.01, 0.03, 0.1, 0.3, 1.0)
 _SMALL = (0.0003, 0.001, 0.003, 0.01, 0.03)
+_HEAVY_BALL = optax.sgd(1.0, momentum=0.5)  # ours would start JAX's backend at import
 
 CATALOG: Mapping[str, Entry] = MappingProxyType({
     "sgd": Entry(
@@ -62,6 +72,29 @@ CATALOG: Mapping[str, Entry] = MappingProxyType({
         changes={"learning_rate": ({"learning_rate": 0.1}, 0.2)},
         learning_rates=_LARGE,
     ),
+    "normalized_sgd": Entry(
+        normalized_sgd,
+        lecture="B2",
+        settings={"learning_rate": 0.03},
+        changes={"learning_rate": ({"learning_rate": 0.1}, 0.2), "eps": ({"learning_rate": 0.1}, 0.1)},
+        variants=({"learning_rate": 0.03, "eps": 0.1},),
+        linear=False,
+        learning_rates=_LARGE,
+    ),
+    "averaged_sgd": Entry(
+        averaged_sgd,
+        lecture="F5",
+        settings={"learning_rate": 0.1},
+        changes={
+            "learning_rate": ({"learning_rate": 0.1}, 0.2),
+            "decay": ({"learning_rate": 0.1}, 0.5),
+            "start": ({"learning_rate": 0.1}, 2),
+            "bias_correction": ({"learning_rate": 0.1, "decay": 0.5}, False),
+            "accumulator_dtype": ({"learning_rate": 0.1}, "bfloat16"),
+        },
+        variants=({"learning_rate": 0.1, "decay": 0.9}, {"learning_rate": 0.1, "decay": 0.9, "bias_correction": False}),
+        learning_rates=_LARGE,
+    ),
     "momentum": Entry(
         momentum,
         lecture="D1",
@@ -69,10 +102,15 @@ CATALOG: Mapping[str, Entry] = MappingProxyType({
         changes={
             "learning_rate": ({"learning_rate": 0.1}, 0.2),
             "momentum": ({"learning_rate": 0.1}, 0.5),
+            "dampening": ({"learning_rate": 0.1}, 0.5),
             "rate_inside": ({"learning_rate": lambda step: 0.1 / (1 + step)}, False),
+            "dampen_first": ({"learning_rate": 0.1, "dampening": 0.5}, False),
             "accumulator_dtype": ({"learning_rate": 0.1}, "bfloat16"),
         },
-        variants=({"learning_rate": 0.03, "momentum": 0.8, "rate_inside": False},),
+        variants=(
+            {"learning_rate": 0.03, "momentum": 0.8, "rate_inside": False},
+            {"learning_rate": 0.05, "momentum": 0.8, "dampening": 0.3, "rate_inside": False, "dampen_first": False},
+        ),
         learning_rates=_LARGE,
     ),
     "nesterov": Entry(
@@ -101,14 +139,18 @@ CATALOG: Mapping[str, Entry] = MappingProxyType({
             "b1": ({"learning_rate": 0.1}, 0.5),
             "b2": ({"learning_rate": 0.1}, 0.9),
             "eps": ({"learning_rate": 0.1}, 0.1),
+            "eps_root": ({"learning_rate": 0.1}, 0.1),
             "bias_correction": ({"learning_rate": 0.1}, False),
             "eps_inside_sqrt": ({"learning_rate": 0.1, "eps": 0.1}, True),
+            "eps_before_correction": ({"learning_rate": 0.1, "eps": 0.1}, True),
             "accumulator_dtype": ({"learning_rate": 0.1}, "bfloat16"),
         },
         variants=(
             {"learning_rate": 0.03, "bias_correction": False, "b2": 0.9},
             {"learning_rate": 0.03, "eps_inside_sqrt": True},
+            {"learning_rate": 0.03, "eps_root": 1e-8, "eps_before_correction": True},
         ),
+        held=("v",),
         learning_rates=_SMALL,
     ),
     "adagrad": Entry(
@@ -123,6 +165,7 @@ CATALOG: Mapping[str, Entry] = MappingProxyType({
             "accumulator_dtype": ({"learning_rate": 0.1}, "bfloat16"),
         },
         variants=({"learning_rate": 0.3, "eps": 1e-7, "initial_accumulator": 0.1, "eps_inside_sqrt": True},),
+        held=("v",),
         learning_rates=_LARGE,
     ),
     "rmsprop": Entry(
@@ -136,6 +179,7 @@ CATALOG: Mapping[str, Entry] = MappingProxyType({
             "momentum": ({"learning_rate": 0.1}, 0.5),
             "initial_accumulator": ({"learning_rate": 0.1}, 1.0),
             "centred": ({"learning_rate": 0.1, "eps": 0.1}, True),
+            "bias_correction": ({"learning_rate": 0.1}, True),
             "rate_inside": ({"learning_rate": lambda step: 0.1 / (1 + step), "momentum": 0.5}, False),
             "nesterov": ({"learning_rate": 0.1, "momentum": 0.5}, True),
             "eps_inside_sqrt": ({"learning_rate": 0.1, "eps": 0.1}, True),
@@ -145,7 +189,9 @@ CATALOG: Mapping[str, Entry] = MappingProxyType({
             {"learning_rate": 0.01, "eps": 1e-4, "centred": True, "eps_inside_sqrt": True},
             {"learning_rate": 0.003, "momentum": 0.8, "rate_inside": False, "initial_accumulator": 1.0},
             {"learning_rate": 0.003, "momentum": 0.8, "nesterov": True},
+            {"learning_rate": 0.01, "eps": 1e-6, "bias_correction": True},
         ),
+        held=("v",),  # and "mean" if centred
         learning_rates=_SMALL,
     ),
     "adadelta": Entry(
@@ -159,6 +205,7 @@ CATALOG: Mapping[str, Entry] = MappingProxyType({
             "accumulator_dtype": ({}, "bfloat16"),
         },
         variants=({"learning_rate": 0.7, "eps": 1e-3},),
+        held=("v", "d"),
         learning_rates=(0.3, 1.0, 3.0, 10.0, 30.0),
     ),
     "adamax": Entry(
@@ -174,6 +221,7 @@ CATALOG: Mapping[str, Entry] = MappingProxyType({
             "accumulator_dtype": ({"learning_rate": 0.1}, "bfloat16"),
         },
         variants=({"learning_rate": 0.03, "eps_place": "maximum"},),
+        held=("u",),
         learning_rates=_SMALL,
     ),
     "nadam": Entry(
@@ -186,9 +234,11 @@ CATALOG: Mapping[str, Entry] = MappingProxyType({
             "b2": ({"learning_rate": 0.1}, 0.9),
             "eps": ({"learning_rate": 0.1}, 0.1),
             "momentum_decay": ({"learning_rate": 0.1}, 0.004),
+            "eps_root": ({"learning_rate": 0.1}, 0.1),
             "accumulator_dtype": ({"learning_rate": 0.1}, "bfloat16"),
         },
         variants=({"learning_rate": 0.03, "b2": 0.95, "momentum_decay": 0.004},),
+        held=("v",),
         learning_rates=_SMALL,
     ),
     "amsgrad": Entry(
@@ -200,11 +250,17 @@ CATALOG: Mapping[str, Entry] = MappingProxyType({
             "b1": ({"learning_rate": 0.1}, 0.5),
             "b2": ({"learning_rate": 0.1}, 0.9),
             "eps": ({"learning_rate": 0.1}, 0.1),
+            "eps_root": ({"learning_rate": 0.1}, 0.1),
             "bias_correction": ({"learning_rate": 0.1}, True),
+            "eps_before_correction": ({"learning_rate": 0.1, "bias_correction": True, "eps": 0.1}, True),
             "max_after_correction": ({"learning_rate": 0.1, "bias_correction": True, "b2": 0.5}, True),
             "accumulator_dtype": ({"learning_rate": 0.1}, "bfloat16"),
         },
-        variants=({"learning_rate": 0.03, "b2": 0.95, "bias_correction": True, "max_after_correction": True},),
+        variants=(
+            {"learning_rate": 0.03, "b2": 0.95, "bias_correction": True, "max_after_correction": True},
+            {"learning_rate": 0.03, "b2": 0.95, "eps_root": 1e-8, "bias_correction": True, "eps_before_correction": True},
+        ),
+        held=("v", "v_max"),
         learning_rates=_SMALL,
     ),
     "adamw": Entry(
@@ -222,6 +278,20 @@ CATALOG: Mapping[str, Entry] = MappingProxyType({
             "accumulator_dtype": ({"learning_rate": 0.1}, "bfloat16"),
         },
         variants=({"learning_rate": 0.03, "b2": 0.95, "weight_decay": 0.001, "decay_by_rate": False},),
+        held=("v",),
         learning_rates=_SMALL,
+    ),
+    "line_search": Entry(
+        line_search,
+        lecture="B7",
+        settings={"search": armijo(0.3), "initial_step": 0.5},
+        changes={
+            "search": ({"search": armijo()}, wolfe(c2=0.1)),
+            "direction": ({"search": armijo()}, _HEAVY_BALL),
+            "initial_step": ({"search": armijo()}, 0.3),
+            "growth": ({"search": armijo()}, 2.0),
+            "warm_start": ({"search": armijo(), "initial_step": 0.1}, False),
+        },
+        variants=({"search": wolfe(c2=0.5), "direction": _HEAVY_BALL, "warm_start": False},),
     ),
 })  # fmt: skip

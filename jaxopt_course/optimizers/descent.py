@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["scale_by_learning_rate", "sgd"]
 
 
-def _scale(g: Float[Array, ...], learning_rate: Float[Array, ""]):
-    return (-learning_rate * g,)
+def _scale(g: Float[Array, ...], factor: Float[Array, ""]):
+    return (factor * g,)
 
 
 @optimizer
@@ -41,7 +41,7 @@ def scale_by_learning_rate(learning_rate: NonNegative):
     """
 
     def update(updates, state, params=None):
-        (steps,) = map_leaves(_scale, updates, learning_rate=learning_rate)
+        (steps,) = map_leaves(_scale, updates, factor=-learning_rate)
         return steps, state
 
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)

@@ -2,6 +2,7 @@
 
 momentum              m ← μm + α∇L(θ)           θ ← θ − m
   rate outside        m ← μm + ∇L(θ)            θ ← θ − αm
+  dampened            (1 − τ)∇L(θ) in the place of ∇L(θ)
 nesterov, look-ahead  m ← μm + α∇L(θ − μm)      θ ← θ − m
   shifted             m ← μm + α∇L(φ)           φ ← φ − (α∇L(φ) + μm)
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple
 
+import jax.numpy as jnp
 import optax
 
 from jaxopt_course import checks
@@ -24,9 +26,10 @@ __all__ = ["LookaheadState", "MomentumState", "momentum", "nesterov"]
 
 
 class MomentumState(NamedTuple):
-    """m, the decaying sum of past gradients (of past steps, where the rate is inside)."""
+    """m, the decaying sum of past gradients (of past steps, where the rate is inside); t, where the first is not dampened."""
 
     m: Updates
+    step: Any = None
 
 
 class LookaheadState(NamedTuple):
@@ -37,14 +40,18 @@ class LookaheadState(NamedTuple):
     looks_ahead = True
 
 
-def _rate_inside(g, m, learning_rate, momentum):
-    m = momentum * m + learning_rate * g
+def _rate_inside(g, m, learning_rate, momentum, dampening=None):
+    m = momentum * m + learning_rate * _dampened(g, dampening)
     return -m, m
 
 
-def _rate_outside(g, m, learning_rate, momentum):
-    m = momentum * m + g
+def _rate_outside(g, m, learning_rate, momentum, dampening=None):
+    m = momentum * m + _dampened(g, dampening)
     return -learning_rate * m, m
+
+
+def _dampened(g, dampening):
+    return g if dampening is None else (1 - dampening) * g
 
 
 def _ahead(m, momentum):
@@ -74,8 +81,27 @@ def _accumulate(equation, state_class, accumulator_dtype, **numbers):
     return optax.GradientTransformation(init, update)
 
 
+def _accumulate_first_undampened(equation, accumulator_dtype, dampening, **numbers):
+    def init(params):
+        return MomentumState(zeros_like(params, accumulator_dtype), jnp.zeros((), jnp.int32))
+
+    def update(updates, state, params=None):
+        steps, m = map_leaves(equation, updates, state.m, dampening=jnp.where(state.step == 0, 0, dampening), **numbers)
+        return steps, MomentumState(m, state.step + 1)
+
+    return optax.GradientTransformation(init, update)
+
+
 @optimizer
-def momentum(learning_rate: NonNegative, momentum: Fraction = 0.9, *, rate_inside: bool = True, accumulator_dtype: Any = None):
+def momentum(
+    learning_rate: NonNegative,
+    momentum: Fraction = 0.9,
+    dampening: Fraction | None = None,
+    *,
+    rate_inside: bool = True,
+    dampen_first: bool = True,
+    accumulator_dtype: Any = None,
+):
     """Gradient descent that keeps moving where past gradients agree (heavy ball).
 
     m ← μm + α∇L(θ), θ ← θ − m; on a constant gradient the step tends to α∇L / (1 − μ) [D2]
@@ -83,17 +109,18 @@ def momentum(learning_rate: NonNegative, momentum: Fraction = 0.9, *, rate_insid
     Args:
         learning_rate: α ≥ 0: a number, a scalar array or a schedule.
         momentum: μ in [0, 1], likewise.
+        dampening: τ in [0, 1], m ← μm + α(1 − τ)∇L(θ); by default none.
         rate_inside: α inside m, as in the lectures; outside (θ ← θ − αm), as in optax and PyTorch. They differ only while α
             changes.
+        dampen_first: dampen the first gradient like the others; PyTorch takes that one whole.
         accumulator_dtype: m's dtype; by default each leaf's own.
 
     Returns:
         A gradient transformation.
 
     Raises:
-        ValueError: α is negative, μ outside [0, 1], or one is not finite.
+        ValueError: α is negative, μ or τ outside [0, 1], one is not finite, or ``dampen_first=False`` without dampening.
 
-    >>> import jax.numpy as jnp
     >>> tx = momentum(0.1, 0.5)
     >>> first, state = tx.update(jnp.array([2.0]), tx.init(jnp.zeros(1)))
     >>> tx.update(jnp.array([2.0]), state)[0]
@@ -102,8 +129,13 @@ def momentum(learning_rate: NonNegative, momentum: Fraction = 0.9, *, rate_insid
     References:
         Polyak, Some methods of speeding up the convergence of iteration methods, 1964. Lectures 000, 002 [D1].
     """
+    if not dampen_first and dampening is None:
+        raise ValueError("momentum: dampen_first=False needs a dampening; got dampening=None")
     equation = _rate_inside if rate_inside else _rate_outside
-    return _accumulate(equation, MomentumState, accumulator_dtype, learning_rate=learning_rate, momentum=momentum)
+    numbers = {"learning_rate": learning_rate, "momentum": momentum, "dampening": dampening}
+    if not dampen_first:
+        return _accumulate_first_undampened(equation, accumulator_dtype, **numbers)
+    return _accumulate(equation, MomentumState, accumulator_dtype, **numbers)
 
 
 @optimizer
@@ -137,7 +169,6 @@ def nesterov(
         ValueError: α is negative, μ outside [0, 1], one is not finite, an unknown form, or look-ahead with the rate
             outside.
 
-    >>> import jax.numpy as jnp
     >>> tx = nesterov(0.1, 0.5, form="shifted")
     >>> tx.update(jnp.array([2.0]), tx.init(jnp.zeros(1)))[0]  # −(0.1 · 2 + 0.5 · 0.2)
     Array([-0.3], dtype=float32)

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_course.optimizers.descent import scale_by_learning_rate
-from jaxopt_course.optimizers.roots import abs_square, safe_sqrt
+from jaxopt_course.optimizers.roots import abs_square, root
 from jaxopt_course.transform import chain, map_leaves, optimizer, zeros_like
 from jaxopt_course.types import Decay, NonNegative, Updates
 
@@ -35,11 +35,11 @@ class NadamState(NamedTuple):
     v: Updates
 
 
-def _nadam(g, m, v, b1, b2, eps, m_weight, g_weight, v_correction):
+def _nadam(g, m, v, b1, b2, eps, eps_root, m_weight, g_weight, v_correction):
     m = b1 * m + (1 - b1) * g
     v = b2 * v + (1 - b2) * abs_square(g)
     m_bar = m_weight * m + g_weight * g
-    return m_bar / (safe_sqrt(v / v_correction) + eps), m, v
+    return m_bar / root(v / v_correction, eps, eps_root), m, v
 
 
 @optimizer
@@ -48,6 +48,7 @@ def scale_by_nadam(
     b2: Decay = 0.999,
     eps: NonNegative = 1e-8,
     momentum_decay: NonNegative | None = None,
+    eps_root: NonNegative | None = None,
     *,
     accumulator_dtype: Any = None,
 ):
@@ -60,6 +61,7 @@ def scale_by_nadam(
         b2: β₂ in [0, 1).
         eps: ε ≥ 0.
         momentum_decay: ψ ≥ 0 of Dozat's schedule, or None: a constant μ = β₁.
+        eps_root: ε_r ≥ 0 of √(v̂ + ε_r) + ε; by default none.
         accumulator_dtype: m's and v's dtype; by default each leaf's own.
 
     Returns:
@@ -91,8 +93,10 @@ def scale_by_nadam(
             "m_weight": momentum(t + 1) / (1 - product * momentum(t + 1)),
             "g_weight": (1 - momentum(t)) / (1 - product),
             "v_correction": 1 - b2**t,
+            "eps": eps,
+            "eps_root": eps_root,
         }
-        updates, m, v = map_leaves(_nadam, updates, state.m, state.v, b1=b1, b2=b2, eps=eps, **numbers)
+        updates, m, v = map_leaves(_nadam, updates, state.m, state.v, b1=b1, b2=b2, **numbers)
         return updates, NadamState(count, product.astype(state.product.dtype), m, v)
 
     return optax.GradientTransformation(init, update)
@@ -105,6 +109,7 @@ def nadam(
     b2: Decay = 0.999,
     eps: NonNegative = 1e-8,
     momentum_decay: NonNegative | None = None,
+    eps_root: NonNegative | None = None,
     *,
     accumulator_dtype: Any = None,
 ):
@@ -119,6 +124,7 @@ def nadam(
         eps: ε ≥ 0, added to the root.
         momentum_decay: ψ ≥ 0 of Dozat's schedule μₜ = β₁(1 − ½ · 0.96^{ψt}): 0.004 in the paper and PyTorch, 1 in Keras;
             None, as in optax: a constant μ = β₁.
+        eps_root: ε_r ≥ 0, added under the root: √(v̂ + ε_r) + ε, as in optax; by default none.
         accumulator_dtype: m's and v's dtype; by default each leaf's own.
 
     Returns:
@@ -134,5 +140,5 @@ def nadam(
     References:
         Dozat, Incorporating Nesterov momentum into Adam, 2016, algorithm 8 and section 4. Lecture 002 [E5].
     """
-    direction = scale_by_nadam(b1, b2, eps, momentum_decay, accumulator_dtype=accumulator_dtype)
+    direction = scale_by_nadam(b1, b2, eps, momentum_decay, eps_root, accumulator_dtype=accumulator_dtype)
     return chain(direction, scale_by_learning_rate(learning_rate))

@@ -3,6 +3,7 @@
 rmsprop    v ← ρv + (1 − ρ)g²                θ ← θ − α g / (√v + ε)
   centred  and ḡ ← ρḡ + (1 − ρ)g             √(v − ḡ²) in the place of √v
   momentum m ← μm + α g / (√v + ε)           θ ← θ − m
+  bias     v / (1 − ρᵗ), ḡ / (1 − ρᵗ)        in the places of v and ḡ
 adadelta   v ← ρv + (1 − ρ)g²                Δ = √(d + ε) / √(v + ε) g
            d ← ρd + (1 − ρ)Δ²                θ ← θ − Δ (there is no rate; variants have one: θ ← θ − αΔ)
 """
@@ -12,29 +13,25 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from jaxopt_course.optimizers.descent import scale_by_learning_rate
 from jaxopt_course.optimizers.momentum import momentum as heavy_ball
 from jaxopt_course.optimizers.momentum import nesterov as accelerated
-from jaxopt_course.optimizers.roots import abs_square, safe_sqrt
+from jaxopt_course.optimizers.roots import abs_square, root, safe_sqrt
 from jaxopt_course.transform import chain, map_leaves, optimizer, zeros_like
 from jaxopt_course.types import Decay, Fraction, NonNegative, Updates
 
-__all__ = ["AdadeltaState", "CentredState", "RmspropState", "adadelta", "rmsprop", "scale_by_adadelta", "scale_by_rmsprop"]
+__all__ = ["AdadeltaState", "RmspropState", "adadelta", "rmsprop", "scale_by_adadelta", "scale_by_rmsprop"]
 
 
 class RmspropState(NamedTuple):
-    """v, the moving average of the squared gradient."""
+    """v, the moving average of the squared gradient; ḡ, the gradient's, where centred; t, where they are bias-corrected."""
 
     v: Updates
-
-
-class CentredState(NamedTuple):
-    """v and ḡ, the moving averages of the squared gradient and of the gradient."""
-
-    v: Updates
-    mean: Updates
+    mean: Any = None
+    step: Any = None
 
 
 class AdadeltaState(NamedTuple):
@@ -44,19 +41,20 @@ class AdadeltaState(NamedTuple):
     d: Updates
 
 
-def _root(v, eps, eps_inside_sqrt):
-    return safe_sqrt(v + eps) if eps_inside_sqrt else safe_sqrt(v) + eps
-
-
-def _rmsprop(g, v, decay, eps, eps_inside_sqrt):
+def _rmsprop(g, v, decay, eps, eps_root, correction):
     v = decay * v + (1 - decay) * abs_square(g)
-    return g / _root(v, eps, eps_inside_sqrt), v
+    return g / root(_corrected(v, correction), eps, eps_root), v
 
 
-def _centred(g, v, mean, decay, eps, eps_inside_sqrt):
+def _centred(g, v, mean, decay, eps, eps_root, correction):
     v = decay * v + (1 - decay) * abs_square(g)
     mean = decay * mean + (1 - decay) * g
-    return g / _root(v - abs_square(mean), eps, eps_inside_sqrt), v, mean
+    variance = _corrected(v, correction) - abs_square(_corrected(mean, correction))
+    return g / root(jnp.maximum(variance, 0), eps, eps_root), v, mean  # rounding can make it negative
+
+
+def _corrected(average, correction):
+    return average if correction is None else average / correction
 
 
 def _adadelta(g, v, d, decay, eps):
@@ -73,6 +71,7 @@ def scale_by_rmsprop(
     initial_accumulator: NonNegative = 0.0,
     *,
     centred: bool = False,
+    bias_correction: bool = False,
     eps_inside_sqrt: bool = False,
     accumulator_dtype: Any = None,
 ):
@@ -85,6 +84,7 @@ def scale_by_rmsprop(
         eps: ε ≥ 0.
         initial_accumulator: v₀ ≥ 0, read by ``init`` only.
         centred: √(v − ḡ²).
+        bias_correction: v / (1 − ρᵗ), and ḡ likewise.
         eps_inside_sqrt: √(v + ε).
         accumulator_dtype: v's and ḡ's dtype; by default each leaf's own.
 
@@ -94,7 +94,6 @@ def scale_by_rmsprop(
     Raises:
         ValueError: a number outside its interval.
 
-    >>> import jax.numpy as jnp
     >>> tx = scale_by_rmsprop(0.75)
     >>> tx.update(jnp.array([2.0, -0.5]), tx.init(jnp.zeros(2)))[0]
     Array([ 2., -2.], dtype=float32)
@@ -106,12 +105,19 @@ def scale_by_rmsprop(
     def init(params):
         zeros = zeros_like(params, accumulator_dtype, real=True)
         v = jax.tree.map(lambda x: x + initial_accumulator.astype(x.dtype), zeros)
-        return CentredState(v, zeros_like(params, accumulator_dtype)) if centred else RmspropState(v)
+        mean = zeros_like(params, accumulator_dtype) if centred else None
+        return RmspropState(v, mean, jnp.zeros((), jnp.int32) if bias_correction else None)
 
     def update(updates, state, params=None):
-        equation = _centred if centred else _rmsprop
-        updates, *accumulators = map_leaves(equation, updates, *state, decay=decay, eps=eps, eps_inside_sqrt=eps_inside_sqrt)
-        return updates, type(state)(*accumulators)
+        t = None if state.step is None else state.step + 1
+        outer, inner = (None, eps) if eps_inside_sqrt else (eps, None)
+        numbers = {"decay": decay, "eps": outer, "eps_root": inner}
+        numbers["correction"] = None if t is None else 1 - decay ** t.astype(decay.dtype)
+        if centred:
+            updates, v, mean = map_leaves(_centred, updates, state.v, state.mean, **numbers)
+            return updates, RmspropState(v, mean, t)
+        updates, v = map_leaves(_rmsprop, updates, state.v, **numbers)
+        return updates, RmspropState(v, None, t)
 
     return optax.GradientTransformation(init, update)
 
@@ -125,6 +131,7 @@ def rmsprop(
     initial_accumulator: NonNegative = 0.0,
     *,
     centred: bool = False,
+    bias_correction: bool = False,
     rate_inside: bool = True,
     nesterov: bool = False,
     eps_inside_sqrt: bool = False,
@@ -141,6 +148,7 @@ def rmsprop(
         momentum: μ in [0, 1], or None for none.
         initial_accumulator: v₀ ≥ 0; read by ``init`` only.
         centred: divide by the standard deviation, √(v − ḡ²), in the place of the root mean square.
+        bias_correction: v / (1 − ρᵗ) in the place of v (and ḡ likewise), as Adam's.
         rate_inside: α inside m, as in optax and Keras; outside (θ ← θ − αm), as in PyTorch.
         nesterov: Nesterov's momentum, in the shifted form.
         eps_inside_sqrt: √(v + ε) in the place of √v + ε, as in optax and Keras.
@@ -152,7 +160,6 @@ def rmsprop(
     Raises:
         ValueError: a number outside its interval, or ``nesterov`` without momentum.
 
-    >>> import jax.numpy as jnp
     >>> tx = rmsprop(0.1, 0.75)
     >>> tx.update(jnp.array([2.0, -0.5]), tx.init(jnp.zeros(2)))[0]
     Array([-0.2,  0.2], dtype=float32)
@@ -162,8 +169,8 @@ def rmsprop(
         2013. Lecture 002 [E2].
     """
     direction = scale_by_rmsprop(
-        decay, eps, initial_accumulator, centred=centred, eps_inside_sqrt=eps_inside_sqrt,
-        accumulator_dtype=accumulator_dtype,
+        decay, eps, initial_accumulator, centred=centred, bias_correction=bias_correction,
+        eps_inside_sqrt=eps_inside_sqrt, accumulator_dtype=accumulator_dtype,
     )  # fmt: skip
     if momentum is None:
         if nesterov:
@@ -195,7 +202,6 @@ def scale_by_adadelta(decay: Decay = 0.95, eps: NonNegative = 1e-6, *, accumulat
     Raises:
         ValueError: a number outside its interval.
 
-    >>> import jax.numpy as jnp
     >>> tx = scale_by_adadelta(0.75, 1.0)
     >>> tx.update(jnp.array([0.0, 2.0]), tx.init(jnp.zeros(2)))[0].round(3)  # 1 / √2 · 2
     Array([0.   , 1.414], dtype=float32)
@@ -235,7 +241,6 @@ def adadelta(
     Raises:
         ValueError: a number outside its interval.
 
-    >>> import jax.numpy as jnp
     >>> tx = adadelta(decay=0.75, eps=1.0)
     >>> tx.update(jnp.array([0.0, 2.0]), tx.init(jnp.zeros(2)))[0].round(3)
     Array([-0.   , -1.414], dtype=float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 if TYPE_CHECKING:
     from jaxtyping import Array, Float, Inexact
 
-__all__ = ["abs_square", "safe_sqrt"]
+__all__ = ["abs_square", "root", "safe_sqrt"]
 
 
 def abs_square(x: Inexact[Array, ...]) -> Float[Array, ...]:
@@ -37,3 +37,13 @@ def _safe_sqrt_jvp(primals, tangents):
     (x,), (dx,) = primals, tangents
     root = jnp.sqrt(x)
     return root, jnp.where(x > 0, dx / (2 * jnp.where(x > 0, root, 1)), 0)
+
+
+def root(v: Float[Array, ...], eps: Any = None, eps_root: Any = None) -> Float[Array, ...]:
+    """√(v + ε_root) + ε; either may be None, for none.
+
+    >>> [float(x) for x in (root(4.0, 1.0), root(3.0, None, 1.0), root(3.0, 0.5, 1.0))]
+    [3.0, 2.0, 2.5]
+    """
+    size = safe_sqrt(v if eps_root is None else v + eps_root)
+    return size if eps is None else size + eps

@@ -92,7 +92,7 @@ def from_arrays(
     default, outputs = _default_model(labels, targets, loss)
     return supervised(
         where,
-        Data(**{split: {"x": jnp.asarray(x), "y": jnp.asarray(y)} for split, (x, y) in pairs.items()}),
+        Data(**{split: jax.device_put({"x": x, "y": y}) for split, (x, y) in pairs.items()}),
         default if model is None else model,
         outputs,
         labels,

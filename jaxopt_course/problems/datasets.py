@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 
 from jaxopt_course.problems.arrays import split_rows
@@ -214,4 +214,4 @@ def _download() -> Path:
 
 
 def _batch(x: np.ndarray, y: np.ndarray) -> Batch:
-    return {"x": jnp.asarray(x), "y": jnp.asarray(y, jnp.int32)}
+    return jax.device_put({"x": x, "y": np.asarray(y, np.int32)})  # jnp.asarray would compile a program for each shape

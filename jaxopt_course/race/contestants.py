@@ -12,6 +12,7 @@ import optax
 
 from jaxopt_course import checks
 from jaxopt_course.optimizers import CATALOG
+from jaxopt_course.race.foreign import foreign
 from jaxopt_course.training.state import as_transformation
 
 __all__ = ["Contestant", "Optimizers", "contestants"]
@@ -19,7 +20,7 @@ __all__ = ["Contestant", "Optimizers", "contestants"]
 Factory: TypeAlias = Callable[[float], optax.GradientTransformation]
 Optimizers: TypeAlias = Literal["all"] | Sequence[str] | Mapping[str, Factory]
 
-GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # for functions, about which nothing is known
+GRID = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)  # where nothing is known
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +42,8 @@ def contestants(
 ) -> list[Contestant]:
     """The optimizers of a race, checked: each factory is called once.
 
+    A name with a dot is another library's: ``"optax.lion"``.
+
     >>> [c.name for c in contestants(["adam", "sgd"])]
     ['adam', 'sgd']
     """
@@ -50,7 +53,7 @@ def contestants(
     else:
         names: Iterable[Any] = [optimizers] if isinstance(optimizers, str) else optimizers
         names = CATALOG if tuple(names) == ("all",) else names
-        found = [_from_catalog(where, name, grid) for name in dict.fromkeys(names)]
+        found = [_by_name(where, name, grid) for name in dict.fromkeys(names)]
     if not found:
         raise ValueError(f"{where}: no optimizers; give names from the catalog{checks.closest('', CATALOG)}")
     for contestant in found:
@@ -61,7 +64,10 @@ def contestants(
     return found
 
 
-def _from_catalog(where: str, name: Any, grid: tuple[float, ...] | None) -> Contestant:
+def _by_name(where: str, name: Any, grid: tuple[float, ...] | None) -> Contestant:
+    if isinstance(name, str) and "." in name:
+        factory, own = foreign(where, name)
+        return Contestant(name, factory, own if own and math.isnan(own[0]) else grid or own or GRID)
     if name not in CATALOG:
         raise ValueError(f"{where}: unknown optimizer {name!r}{checks.closest(name, CATALOG)}")
     entry = CATALOG[name]

@@ -17,8 +17,9 @@ from jaxopt_course import checks
 from jaxopt_course.problems.objective import Problem
 from jaxopt_course.race.contestants import Contestant, Optimizers, contestants
 from jaxopt_course.race.outcome import Meet, Race, datasets, final_value, quantities
-from jaxopt_course.training.fit import Result, fit
+from jaxopt_course.training.fit import fit
 from jaxopt_course.training.progress import Progress
+from jaxopt_course.training.result import Result
 from jaxopt_course.training.step import metric_names
 
 __all__ = ["race"]
@@ -44,10 +45,12 @@ def race(
 
     Args:
         problem: with validation and test splits.
-        optimizers: ``"all"`` of the catalog, names from it, or name → function from a learning rate to an optimizer.
+        optimizers: ``"all"`` of the catalog; or names from it, and other libraries' (``"optax.lion"``); or name → function
+            from a learning rate to an optimizer.
         seeds: final runs of each optimizer, at least 2.
         batch_size: m. epochs: passes over the data in every run.
-        learning_rates: one grid for all, ascending; by default the catalog's (for functions, 10⁻⁴ to 1).
+        learning_rates: one grid for all, ascending; by default the catalog's (foreign ones: around their default, or from
+            10⁻⁴ to 1).
         metric: what is compared on the test set: the problem's first metric by default, else ``"loss"``.
         falls: whether less of it is better; by default where its name has "loss", "error" or "objective" in it.
         level: of the confidence intervals.
@@ -88,7 +91,7 @@ def _run(meet: Meet, entrant: Contestant, bar: Progress) -> None:
     rate = _tune(meet, entrant, bar)
     finals = []
     for seed in meet.seed_names:
-        bar.describe(f"{entrant.name}: final run {seed} of {meet.seeds}, rate {rate:.3g}")
+        bar.describe(f"{entrant.name}: final run {seed} of {meet.seeds}{_shown(rate)}")
         finals.append(_fit(meet, entrant, rate, TUNING_SEED + seed))
         bar.advance(1, loss=final_value(finals[-1], "validation_loss"))
     meet.rates[entrant.name], meet.finals[entrant.name] = rate, finals
@@ -101,7 +104,7 @@ def _tune(meet: Meet, entrant: Contestant, bar: Progress) -> float:
     waiting, extensions = list(entrant.learning_rates), 0
     while waiting:
         for rate in waiting:
-            bar.describe(f"{entrant.name}: tuning, rate {rate:.3g}")
+            bar.describe(f"{entrant.name}: tuning{_shown(rate)}")
             trials.append(_try(meet, entrant, rate))
             losses[rate] = math.inf if trials[-1]["diverged"] else trials[-1]["validation_loss"]
             bar.advance(1, loss=losses[rate])
@@ -113,6 +116,10 @@ def _tune(meet: Meet, entrant: Contestant, bar: Progress) -> float:
     if _beyond(losses):
         meet.at_edge.append(entrant.name)
     return best["learning_rate"]
+
+
+def _shown(rate: float) -> str:
+    return "" if math.isnan(rate) else f", rate {rate:.3g}"
 
 
 def _try(meet: Meet, entrant: Contestant, rate: float) -> dict[str, Any]:

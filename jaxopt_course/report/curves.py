@@ -1,4 +1,4 @@
-"""Pictures of training, in matplotlib: one fit, one schedule, one race.
+"""Pictures of training, in matplotlib: one fit, one race.
 
 A loss is drawn on a logarithmic axis wherever it is positive. Every function draws on the ``axes`` it is given, or on a
 figure of its own, and returns the figure; ``figure.savefig(path)`` writes it, Jupyter shows it.
@@ -6,8 +6,7 @@ figure of its own, and returns the figure; ``figure.savefig(path)`` writes it, J
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -23,7 +22,9 @@ from jaxopt_course.report.style import Line, Theme
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["history", "learning_curves", "race_figure", "schedule", "sensitivity"]
+__all__ = ["history", "learning_curves", "race_figure", "sensitivity"]
+
+_AXES = {"step": ("step", "epoch_step"), "epoch": ("step_epoch", "epoch"), "examples": ("examples", "epoch_examples")}
 
 
 def learning_curves(
@@ -68,7 +69,7 @@ def learning_curves(
         axes.margins(x=0.01)
         if legend and bands:
             _legend_at_right(axes, {name + " (diverged)" * band.diverged: lines[name] for name, band in bands.items()})
-    return _figure(axes)
+    return style.figure_of(axes)
 
 
 def sensitivity(
@@ -117,7 +118,7 @@ def sensitivity(
         axes.set(xlabel="learning rate", ylabel=f"final {label(metric)}")
         if legend and lines:
             _legend_at_right(axes, lines)
-    return _figure(axes)
+    return style.figure_of(axes)
 
 
 def race_figure(data: RaceData, *, theme: Theme = "light") -> Figure:
@@ -146,15 +147,20 @@ def race_figure(data: RaceData, *, theme: Theme = "light") -> Figure:
 
 
 def history(
-    run: xr.Dataset, *, x: Literal["step", "epoch"] = "step", axes: Axes | None = None, theme: Theme = "light"
+    run: xr.Dataset,
+    *,
+    x: Literal["step", "epoch", "examples"] = "step",
+    axes: Axes | None = None,
+    theme: Theme = "light",
 ) -> Figure:
     """One fit: the training loss, raw and smoothed, with the validation loss; its metrics; its learning rate if that varies.
 
     Args:
         run: variables over ``step`` (``loss``, ``learning_rate``, a metric, …) and over ``epoch`` (``validation_loss``, …);
-            coordinates ``step_epoch`` (step), in epochs, and ``epoch_step`` (epoch), in steps. A metric is a name with both
+            coordinates ``step_epoch`` (step), in epochs, and ``epoch_step`` (epoch), in steps; for ``x="examples"``,
+            ``examples`` (step) and ``epoch_examples`` (epoch). A metric is a name with both
             ``<metric>`` and ``validation_<metric>``. Without ``step_epoch`` the descent is deterministic: nothing to smooth.
-        x: read the curves against steps or epochs.
+        x: read the curves against steps, epochs, or examples (which compares runs of different batch sizes).
         axes: where to draw the loss panel alone, instead of a new figure with all.
         theme: ``"light"`` or ``"dark"``.
 
@@ -162,8 +168,10 @@ def history(
         The figure.
 
     Raises:
-        ValueError: ``run`` has no ``loss`` over ``step``, or is a population rather than one run.
+        ValueError: ``x`` is unknown; ``run`` has no ``loss`` over ``step``, or is a population rather than one run.
     """
+    if x not in _AXES:
+        raise ValueError(f"history: unknown x {x!r}{checks.closest(x, _AXES)}")
     if "loss" not in run or run["loss"].dims != ("step",):
         raise ValueError(f"history: expected a dataset of one run with loss over ('step',); got {dict(run.sizes)}")
     plain = {"loss"} | ({"objective"} if "objective" in run and run["objective"].equals(run["loss"]) else set())
@@ -181,39 +189,8 @@ def history(
             ]
         for panel, name in zip(column, panels, strict=True):
             _history_panel(panel, run, name, x, colors)
-        column[-1].set_xlabel(label(x) if x == "step" else "epochs")
-    return _figure(column[0])
-
-
-def schedule(rule: Callable[[Any], Any], steps: int, *, axes: Axes | None = None, theme: Theme = "light") -> Figure:
-    """The values of a schedule over steps 0 … ``steps`` − 1.
-
-    Args:
-        rule: ``rule(step) → value``, a schedule of ours or any JAX function.
-        steps: how many; beyond 4000, evenly spaced ones are evaluated.
-        axes: where to draw, instead of a new figure.
-        theme: ``"light"`` or ``"dark"``.
-
-    Returns:
-        The figure.
-
-    Raises:
-        TypeError, ValueError: ``steps`` is not an integer >= 1.
-
-    >>> schedule(lambda step: 0.1 * 0.99**step, 300).axes[0].get_xlabel()
-    'steps'
-    """
-    import jax
-    import jax.numpy as jnp
-
-    checks.check_positive_integer("schedule", "steps", steps)
-    at = np.unique(np.linspace(0, steps - 1, min(steps, 4000)).round().astype(int))
-    values = np.broadcast_to(jax.vmap(rule)(jnp.asarray(at)), at.shape)
-    with style.canvas(axes, theme, (6.4, 3.0)) as (axes, _):
-        axes.plot(at, values, label=getattr(rule, "__name__", None) or str(rule))
-        axes.set(xlabel="steps", ylabel="value")
-        axes.margins(x=0.01)
-    return _figure(axes)
+        column[-1].set_xlabel(label(x))
+    return style.figure_of(column[0])
 
 
 def _set_range(axes: Axes, limits: tuple[float, float] | None) -> None:
@@ -237,7 +214,8 @@ def _varies(run: xr.Dataset) -> bool:
 
 
 def _history_panel(axes: Axes, run: xr.Dataset, name: str, x: str, colors: style.Palette) -> None:
-    steps, factor = run["step" if x == "step" else "step_epoch"], schema.scale(name)
+    (of_steps, of_evaluations), factor = _AXES[x], schema.scale(name)
+    steps = run[of_steps]
     values, count = run[name] * factor, run.sizes["step"]
     if name == "learning_rate":
         axes.plot(steps, values, color=colors.cycle[2])
@@ -249,7 +227,7 @@ def _history_panel(axes: Axes, run: xr.Dataset, name: str, x: str, colors: style
             smooth = values.rolling(step=count // 50, center=True, min_periods=1).mean()
         axes.plot(steps, smooth, color=colors.cycle[0], label="training, smoothed" if sampled else "training")
         if f"validation_{name}" in run:
-            at = run["epoch_step" if x == "step" else "epoch"]
+            at = run[of_evaluations]
             axes.plot(at, run[f"validation_{name}"] * factor, "o-", color=colors.cycle[1], markersize=3, label="validation")
             axes.legend()
         finite = values.values[np.isfinite(values.values)]
@@ -283,9 +261,3 @@ def _ranking(axes: Axes, data: RaceData, lines: dict[str, Line], colors: style.P
 def _legend_at_right(axes: Axes, lines: dict[str, Line]) -> None:
     handles = [Line2D([], [], color=color, linestyle=dash) for color, dash in lines.values()]
     axes.legend(handles, list(lines), loc="upper left", bbox_to_anchor=(1.01, 1.0), handlelength=2.6)
-
-
-def _figure(axes: Axes) -> Figure:
-    figure = axes.figure.figure
-    assert isinstance(figure, Figure)
-    return figure

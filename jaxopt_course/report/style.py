@@ -21,7 +21,7 @@ from matplotlib.axes import Axes
 
 from jaxopt_course.checks import closest
 
-__all__ = ["THEMES", "Figure", "Line", "Palette", "Theme", "canvas", "lines", "themed"]
+__all__ = ["THEMES", "Figure", "Line", "Palette", "Theme", "canvas", "figure_of", "lines", "themed"]
 
 Theme = Literal["light", "dark"]
 Dash = Literal["solid", "dashed", "dotted", "dashdot"]
@@ -139,3 +139,10 @@ def dress(axes: Axes, colors: Palette) -> Axes:
     axes.tick_params(which="both", color=colors.muted, labelcolor=colors.muted, grid_color=colors.grid)
     axes.grid(True, which="major", color=colors.grid)
     return axes
+
+
+def figure_of(axes: Axes) -> matplotlib.figure.Figure:
+    """The whole figure that axes are part of."""
+    figure = axes.figure.figure
+    assert isinstance(figure, matplotlib.figure.Figure)
+    return figure

@@ -126,11 +126,11 @@ def settings(data: RaceData) -> dict[str, str]:
 
 
 def settings_line(data: RaceData) -> str:
-    """The settings that fit on a line: what was trained, how, and on what machine."""
+    """The settings that fit on a line: how it was trained, and on what machine."""
     shown = settings(data)
     counted = [f"{shown[key]} {unit}" for key, unit in (("epochs", "epochs"), ("seeds", "seeds")) if key in shown]
     batch = [f"batch size {shown['batch size']}"] if "batch size" in shown else []
-    return ", ".join([shown["problem"], *batch, *counted, *([shown["machine"]] if "machine" in shown else [])])
+    return ", ".join([*batch, *counted, *([shown["machine"]] if "machine" in shown else [])])
 
 
 def level(data: RaceData) -> str:

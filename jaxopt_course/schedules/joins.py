@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import jax
 import jax.numpy as jnp
 
+from jaxopt_course import checks
 from jaxopt_course.schedules.cyclic import value
 from jaxopt_course.types import Number, Positive, Schedule, parametric
 
-__all__ = ["join", "warmup"]
+__all__ = ["join", "piecewise", "scaled", "warmup"]
 
 
 @parametric(Schedule)
@@ -54,3 +57,53 @@ def join(step, first: Schedule | Number, boundary: Positive, second: Schedule | 
     [0.5, 0.5, 1.0, 0.75, 0.1, 0.1]
     """
     return jnp.where(step < boundary, value(first, step), value(second, jnp.maximum(step - boundary, 0)))
+
+
+@parametric(Schedule)
+def scaled(step, schedule: Schedule | Number, factor: Schedule | Number):
+    """A schedule times a number, or times another schedule.
+
+    α_t = c_t s(t)
+
+    Args:
+        schedule: s, or a number (constant).
+        factor: c, a number or a schedule.
+
+    Raises:
+        ValueError: a number that is not finite.
+
+    >>> from jaxopt_course.schedules import linear, time_based
+    >>> rate = scaled(linear(1.0, 0.0, 4), time_based(0.5, 1.0))
+    >>> [round(float(rate(t)), 4) for t in range(3)]  # 1 · 0.5, 0.75 · 0.5/2, 0.5 · 0.5/3
+    [0.5, 0.1875, 0.0833]
+    """
+    return value(factor, step) * value(schedule, step)
+
+
+def piecewise(first: Schedule | Number, pieces: Mapping[float, Schedule | Number]) -> Schedule:
+    """A value, or a schedule, for each stretch of steps: joins in a row.
+
+    α_t = s₀(t) for t < b₁, then s₁(t − b₁) for t < b₂, then s₂(t − b₂), …
+
+    Args:
+        first: s₀, a number or a schedule.
+        pieces: boundary bᵢ > 0, in steps → sᵢ, each from its own step 0.
+
+    Returns:
+        A schedule.
+
+    Raises:
+        TypeError: ``pieces`` is not a mapping, or empty. ValueError: a boundary is not a number > 0.
+
+    >>> rate = piecewise(0.1, {3: 0.02, 5: 0.004})
+    >>> [round(float(rate(t)), 4) for t in (0, 2, 3, 4, 5, 9)]
+    [0.1, 0.1, 0.02, 0.02, 0.004, 0.004]
+    """
+    if not isinstance(pieces, Mapping) or not pieces:
+        raise TypeError(f"piecewise: pieces must map boundaries (steps) to values or schedules; got {pieces!r}")
+    for boundary in pieces:
+        checks.check_number("piecewise", "a boundary", boundary, checks.Interval(0, open_low=True))
+    rule = first
+    for boundary in sorted(pieces):
+        rule = join(rule, boundary, pieces[boundary])
+    return rule

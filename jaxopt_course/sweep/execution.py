@@ -95,6 +95,18 @@ class Clock:
         return time.perf_counter() - self.began - self.compiling
 
 
+def _check_plan(plan: samplers.Plan, problem: Any) -> None:
+    """Raise where the lanes could not share their batches."""
+    if plan.learns:
+        raise ValueError(
+            f"sweep: sampler must not learn from losses, as {type(plan.sampler).__name__} does: all configurations share "
+            "their batches; give one of jc.samplers with fixed scores, or fit them one by one"
+        )
+    if not isinstance(plan.batch_size, int):
+        raise ValueError("sweep: batch_size must be an integer, or an axis of the space; got a schedule of sizes")
+    samplers.check_weights("sweep", plan, problem)
+
+
 class Runner:
     """One group: its plan, what its lanes have in common, and its compiled programs."""
 
@@ -107,7 +119,8 @@ class Runner:
         model_state = jax.eval_shape(problem.init, self.keys[0][0])[1]
         drop = options.drop_remainder or problem.objective.coupled or bool(jax.tree.leaves(model_state))
         n = num_examples(problem.data.train)
-        self.plan = samplers.plan("sweep", options.sampler, n, group.batch_size, drop)
+        self.plan = samplers.plan("sweep", options.sampler, n, group.batch_size, drop, data=problem.data.train)
+        _check_plan(self.plan, problem)
         self.full = isinstance(self.plan.sampler, samplers.Full)
         per_epoch = self.plan.steps_per_epoch
         self.capacity = math.ceil(per_epoch / math.ceil(per_epoch / MOST_ROWS))

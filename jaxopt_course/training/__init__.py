@@ -1,15 +1,16 @@
 """Training as few compiled programs.
 
-`step` is one update as a pure function, and the compiled loop over it; `samplers` say which examples a step sees; `stopping`
-says when to end; `fit` checks what it is given, and `run` sends off chunks of the loop and looks in between; `minimize` is
-the same for a function without data; `make_step` hands the step to people who keep their own loop. `state` is what a run
-goes on from, `result` what it gives back, `history` the labels on what was recorded.
+`step` is one update as a pure function, and `chunk` the compiled loop over it; `samplers` say which examples a step sees;
+`stopping` says when to end; `fit` checks what it is given, and `run` sends off chunks of the loop and looks in between;
+`minimize` is the same for a function without data; `make_step` hands the step to people who keep their own loop. `state` is
+what a run goes on from, `result` what it gives back, `history` the labels on what was recorded.
 """
 
 from jaxopt_course.training import samplers, stopping
 from jaxopt_course.training.fit import fit
 from jaxopt_course.training.loop import Step, make_step
 from jaxopt_course.training.minimize import Minimum, minimize
+from jaxopt_course.training.range_test import RangeTest, range_test
 from jaxopt_course.training.result import Moment, NonFiniteError, Result
 from jaxopt_course.training.state import init_state
 from jaxopt_course.training.step import Program, Report, TrainState, train_step
@@ -19,6 +20,7 @@ __all__ = [
     "Moment",
     "NonFiniteError",
     "Program",
+    "RangeTest",
     "Report",
     "Result",
     "Step",
@@ -27,6 +29,7 @@ __all__ = [
     "init_state",
     "make_step",
     "minimize",
+    "range_test",
     "samplers",
     "stopping",
     "train_step",

@@ -16,22 +16,23 @@ import optax
 
 from jaxopt_course import checks
 from jaxopt_course.problems.objective import Problem, num_examples
+from jaxopt_course.schedules.batch_size import Stages
 from jaxopt_course.training import samplers, stopping
 from jaxopt_course.training.progress import Progress
-from jaxopt_course.training.result import Moment, NonFiniteError, Result
+from jaxopt_course.training.result import Moment, Result
 from jaxopt_course.training.run import Options, Run
-from jaxopt_course.training.state import as_key, as_transformation, check_state, init_state, owned
+from jaxopt_course.training.state import as_key, as_transformation, check_state, init_state, owned, with_sampler
 from jaxopt_course.training.step import TrainState, metric_names
 from jaxopt_course.types import Key
 
-__all__ = ["Moment", "NonFiniteError", "Result", "fit", "init_state"]
+__all__ = ["fit"]
 
 
 def fit(
     problem: Problem,
     optimizer: optax.GradientTransformation,
     *,
-    batch_size: int | None = None,
+    batch_size: int | Stages | None = None,
     epochs: int | None = None,
     steps: int | None = None,
     key: int | Key = 0,
@@ -51,12 +52,15 @@ def fit(
     Args:
         problem: what to minimise.
         optimizer: any gradient transformation, ours or optax's.
-        batch_size: m, from 1 to n; 32 by default (n under ``samplers.full()``).
-        epochs: passes over the data, in this run. steps: or updates. 10 epochs by default.
+        batch_size: m, from 1 to n; 32 by default (n under ``samplers.full()``). Or sizes that change between epochs, from
+            :mod:`jaxopt_course.schedules.batch_size`: each compiles once.
+        epochs: passes over the data, in this run. steps: or updates. 10 epochs by default, or as many as a schedule of batch
+            sizes lists.
         key: an integer or a JAX key; it decides the initial parameters, the order of examples, and dropout.
         sampler: one of :mod:`jaxopt_course.training.samplers`; ``shuffle()`` by default.
         drop_remainder: leave each epoch's ragged last batch out. Otherwise it counts exactly, by weights, except where
-            examples depend on their batch (scalar losses, batch statistics): there it is always left out.
+            examples depend on their batch (scalar losses, batch statistics): there it is always left out, and samplers that
+            weigh examples are refused.
         evaluate: evaluate on the validation split every so many steps, or each ``"epoch"``, or never (None); before the
             first step and after the last one too.
         stop: stopping criteria from :mod:`jaxopt_course.training.stopping`, one or several.
@@ -84,7 +88,9 @@ def fit(
     """
     _check_problem(problem)
     optimizer = as_transformation("fit", optimizer)
-    plan = samplers.plan("fit", sampler, num_examples(problem.data.train), batch_size, drop_remainder)
+    train = problem.data.train
+    plan = samplers.plan("fit", sampler, num_examples(train), batch_size, drop_remainder, data=train)
+    samplers.check_weights("fit", plan, problem)
     _check_length(epochs, steps)
     _check_interval(evaluate)
     _check_choice("nonfinite", nonfinite, ("raise", "stop", "continue"))
@@ -92,13 +98,15 @@ def fit(
     calls = _callbacks(callbacks)
     key = as_key("fit", key)
     state = init_state(problem, optimizer, key) if state is None else owned(check_state("fit", problem, optimizer, state))
+    state = with_sampler("fit", plan, state)
     plan = dataclasses.replace(
         plan,
         drop_remainder=plan.drop_remainder or problem.objective.coupled or bool(jax.tree.leaves(state.model_state)),
         seed=tuple(int(word) for word in np.ravel(jax.random.key_data(state.key))),
     )
-    total = int(steps or plan.steps_per_epoch * (epochs or 10))
-    interval = plan.steps_per_epoch if evaluate == "epoch" else int(evaluate or 0)
+    listed = batch_size.epochs if isinstance(batch_size, Stages) else 10
+    total = int(steps or plan.steps(int(state.step), int(epochs or listed)))
+    interval = "epoch" if evaluate == "epoch" else int(evaluate or 0)
     if problem.data.validation is None and not calls:
         interval = 0
     with Progress(total, progress, problem.name) as bar:

@@ -62,14 +62,13 @@ class Log:
         evaluated = np.array([step for step, _ in self.evaluations], dtype=int)
         names = self.evaluations[0][1] if self.evaluations else {}
         validation = {f"validation_{k}": np.array([float(v[k]) for _, v in self.evaluations]) for k in names}
-        per_epoch = self.plan.steps_per_epoch
         coordinates = {
             "step": steps,
-            "step_epoch": ("step", steps / per_epoch),
+            "step_epoch": ("step", self.plan.epochs(steps)),
             "examples": ("step", self.plan.examples(steps)),
             "gradient_evaluations": ("step", gradients[1:]),
             "seconds": ("step", self._seconds(steps)),
-            "epoch": evaluated / per_epoch,
+            "epoch": self.plan.epochs(evaluated),
             "epoch_step": ("epoch", evaluated),
             "epoch_examples": ("epoch", self.plan.examples(evaluated)),
             "epoch_gradient_evaluations": ("epoch", gradients[evaluated - self.first_step]),

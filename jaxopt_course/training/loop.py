@@ -13,6 +13,7 @@ import optax
 from jaxopt_course.problems.objective import Objective, Problem
 from jaxopt_course.training.state import as_transformation, init_state, owned
 from jaxopt_course.training.step import TRACES, Program, Report, TrainState, takes_extra_arguments, train_step
+from jaxopt_course.transform.leaves import cast_like
 from jaxopt_course.types import Batch, Key, Params
 
 __all__ = ["Step", "make_step"]
@@ -81,7 +82,7 @@ def make_step(
 def _traced(program, state, batch, weights, regularizer):
     TRACES["make_step"] += 1
     new, report = train_step(program, state, batch, weights, regularizer)
-    return jax.tree.map(lambda n, o: n if n.dtype == o.dtype else n.astype(o.dtype), new, state), report
+    return cast_like(new, state), report
 
 
 _run = jax.jit(_traced, static_argnums=0)

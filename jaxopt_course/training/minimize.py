@@ -18,10 +18,11 @@ import optax
 from jaxopt_course import checks
 from jaxopt_course.problems.objective import Objective
 from jaxopt_course.training import stopping
+from jaxopt_course.training.chunk import run_chunk
 from jaxopt_course.training.state import as_transformation, owned
-from jaxopt_course.training.step import Program, TrainState, run_chunk, takes_extra_arguments
+from jaxopt_course.training.step import Program, TrainState, takes_extra_arguments
 from jaxopt_course.transform import eval_params, hyperparams
-from jaxopt_course.types import OptState, Params
+from jaxopt_course.types import OptState, Parametric, Params
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -37,6 +38,11 @@ class _WithoutBatch:
 
     def __call__(self, params, batch):
         return self.function(params)
+
+
+def _value_at(params: Params, function: Parametric) -> jax.Array:
+    """A function with numbers in it takes the batch's place: its numbers are data, and others do not recompile."""
+    return function(params)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -91,7 +97,8 @@ def minimize(
     θ ← θ + update(∇f(gradient point)), until a criterion or the budget stops it
 
     Args:
-        function: f(params) → scalar. It is part of the compiled program: the same function object compiles once.
+        function: f(params) → scalar. It is part of the compiled program: the same function object compiles once; a surface of
+            :mod:`jc.surfaces <jaxopt_course.problems.surfaces>` compiles once whatever its numbers are.
         optimizer: any gradient transformation, ours or optax's, line searches included.
         start: a point: a number, a list of numbers, or a pytree of arrays.
         steps: the budget. A value that is not finite ends the descent, too.
@@ -118,14 +125,16 @@ def minimize(
     _check_value(function, point)
     opt_state = optimizer.init(point)
     state = owned(TrainState(point, {}, opt_state, jax.random.key(0), jnp.zeros((), jnp.int32)))
+    data = function if isinstance(function, Parametric) else None
+    loss = _WithoutBatch(function) if data is None else _value_at
     program = Program(
-        Objective.from_loss(_WithoutBatch(function)), optimizer.update, takes_extra_arguments(optimizer),
+        Objective.from_loss(loss), optimizer.update, takes_extra_arguments(optimizer),
         record=("params", "gradient_norm"),
     )  # fmt: skip
     memory = tuple(criterion.start() for criterion in criteria)
     capacity = max(64, 1 << (steps - 1).bit_length())
     state, _, *outcome = run_chunk(
-        program, state, None, None, criteria, memory, None, np.int32(steps), np.int32(-1), capacity=capacity
+        program, state, data, None, criteria, memory, None, np.int32(steps), np.int32(-1), capacity=capacity
     )
     records, done, fired = jax.device_get(outcome)
     records = jax.tree.map(lambda leaf: leaf[:done], records)
@@ -140,7 +149,12 @@ def minimize(
     return Minimum(params, value, int(done), reason, state.opt_state, points, {**records, **constants})
 
 
-_values = jax.jit(lambda function, params: function(params), static_argnums=0)
+def _values(function: Callable[[Params], Any], params: Params) -> jax.Array:
+    return (_compiled_of_data if isinstance(function, Parametric) else _compiled)(function, params)
+
+
+_compiled = jax.jit(lambda function, params: function(params), static_argnums=0)
+_compiled_of_data = jax.jit(lambda function, params: function(params))
 
 
 def _point(start: Any) -> Params:

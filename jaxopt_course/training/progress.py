@@ -11,6 +11,7 @@ class Progress:
     """``tqdm.auto`` behind three calls; nothing is imported or shown if not ``enabled``."""
 
     def __init__(self, total: int, enabled: bool, description: str = "", unit: str = "step"):
+        self.enabled = enabled
         self._bar: Any = None
         if enabled:
             from tqdm.auto import tqdm

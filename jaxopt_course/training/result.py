@@ -51,10 +51,11 @@ class Result:
     @functools.cached_property
     def history(self) -> xr.Dataset:
         """Every step's loss, objective, metrics and hyperparameters over ``step``; evaluations over ``epoch``."""
+        size = self.log.plan.batch_size
         return self.log.dataset(
             {
                 "problem": self.problem.name,
-                "batch_size": self.log.plan.batch_size,
+                "batch_size": size if isinstance(size, int) else str(size),
                 "stopped": self.stopped,
                 "compile_seconds": self.compile_seconds,
                 "jax": jax.__version__,

@@ -9,19 +9,21 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
 from jaxopt_course.problems.objective import Problem
 from jaxopt_course.training import stopping
+from jaxopt_course.training.chunk import run_chunk
 from jaxopt_course.training.history import Log
 from jaxopt_course.training.progress import Progress
 from jaxopt_course.training.result import Moment, NonFiniteError, Result, evaluate_split
 from jaxopt_course.training.samplers import Full, Plan
-from jaxopt_course.training.step import TRACES, Program, TrainState, run_chunk, takes_extra_arguments
+from jaxopt_course.training.step import TRACES, Program, TrainState, takes_extra_arguments
 from jaxopt_course.transform import eval_params, hyperparams
 from jaxopt_course.types import ModelState, Params
 
@@ -30,18 +32,19 @@ __all__ = ["Options", "Run"]
 LOOK_EVERY = 0.5  # seconds of training between two looks
 LONGEST = 1024  # steps in a chunk
 MOST_INDICES = 2**15  # sent with a chunk
+FIRST = 16  # steps that the first look waits for, if nobody attends
 FASTER = 16  # how many times more steps than before one look may wait for: the first times are unsure
 
 
 class Options(NamedTuple):
     """What ``fit`` was asked for, besides the problem and the optimizer; checked.
 
-    ``steps`` to do; ``interval`` of evaluations and callbacks (0: none, and whenever the host looks); ``criteria`` to stop;
-    ``callbacks``; ``nonfinite``.
+    ``steps`` to do; ``interval`` of evaluations and callbacks, in steps or "epoch" (0: none, and whenever the host looks);
+    ``criteria`` to stop; ``callbacks``; ``nonfinite``.
     """
 
     steps: int
-    interval: int
+    interval: int | Literal["epoch"]
     criteria: tuple[Any, ...]
     callbacks: tuple[Callable[[Moment], Any], ...]
     nonfinite: str
@@ -100,10 +103,10 @@ class Run:
         self.first = self.here = int(state.step)  # steps done, those of earlier runs included: before this run; so far
         self.end = self.first + options.steps
         self.log = Log(plan, self.first, {k: np.array(v) for k, v in hyperparams(state.opt_state).items()})
-        rows = LONGEST if isinstance(plan.sampler, Full) else max(1, min(LONGEST, MOST_INDICES // plan.batch_size))
-        self.capacity = 1 << (rows.bit_length() - 1)
+        self.sampler = plan.sampler if plan.learns else None
         self.queue: list[_Chunk] = []
-        self.pace = 1
+        attended = options.callbacks or bar.enabled or np.isfinite(self.seconds)
+        self.pace = 1 if attended else FIRST
         self.stopped, self.failed = "", False
         self.compile_seconds = self.run_seconds = 0.0
         self.looked = time.perf_counter()
@@ -115,30 +118,45 @@ class Run:
             self._see(jax.device_get(self._timed(self._validate)))
             self.looked = time.perf_counter()
         while sent < self.end and not self.stopped:
-            until = min(self.end, (sent // interval + 1) * interval) if interval else self.end
+            until = self._next(sent)
             waiting = sum(chunk.steps for chunk in self.queue)
-            count = min(self.capacity, until - sent, self.pace - waiting)
+            stage_end = self.plan.stage_end(sent)  # a chunk has batches of one size
+            count = min(self._capacity(sent), int(min(until, stage_end)) - sent, self.pace - waiting)
             sent += count
             at_interval = bool(interval) and sent == until
             self._timed(self._send, sent - count, count, at_interval and self.validation_data is not None)
             attended = at_interval and (self.best or self.options.callbacks)
-            if attended or waiting + count == self.pace or sent == self.end:
+            if attended or waiting + count == self.pace or sent in (self.end, stage_end):
                 self._look(call_back=at_interval or not interval)
         return self._finish()
 
+    def _next(self, step: int) -> int:
+        """The next step to evaluate at, and to call back; or the last."""
+        interval = self.options.interval
+        if not interval:
+            return self.end
+        return min(self.end, self.plan.epoch_end(step) if interval == "epoch" else (step // interval + 1) * interval)
+
+    def _capacity(self, step: int) -> int:
+        """Steps that a chunk has room for: a power of two, of the batch size alone."""
+        full = isinstance(self.plan.sampler, Full)
+        rows = LONGEST if full else max(1, min(LONGEST, MOST_INDICES // self.plan.at(step).batch_size))
+        return 1 << (rows.bit_length() - 1)
+
     def _send(self, start: int, count: int, evaluating: bool) -> None:
+        capacity = self._capacity(start)
         self.state, self.memory, records, done, self.fired = run_chunk(
             self.program, self.state, self.train_data, self.problem.regularizer, self.in_step, self.memory,
-            self._rows(start, count), np.int32(count), self.fired, capacity=self.capacity,
+            self._rows(start, count, capacity), np.int32(count), self.fired, self.sampler, capacity=capacity,
         )  # fmt: skip
         self.queue.append(_Chunk(count, records, done, self.fired, self._validate() if evaluating else None))
 
-    def _rows(self, start: int, count: int) -> Any:
+    def _rows(self, start: int, count: int, capacity: int) -> Any:
         if isinstance(self.plan.sampler, Full):
             return None
 
         def padded(rows):
-            out = np.zeros((self.capacity, *rows.shape[1:]), jax.dtypes.canonicalize_dtype(rows.dtype))
+            out = np.zeros((capacity, *rows.shape[1:]), jax.dtypes.canonicalize_dtype(rows.dtype))
             out[:count] = rows
             return out
 
@@ -210,6 +228,8 @@ class Run:
         self.failed, self.stopped = True, f"{what} at step {self.here}; first non-finite parameter: {leaf}"
 
     def _bad_leaf(self) -> str | None:
+        if _all_finite(self.state.params):
+            return None
         leaves = jax.tree_util.tree_leaves_with_path(self.state.params)
         return next((jax.tree_util.keystr(p) or "params" for p, x in leaves if not np.isfinite(np.asarray(x)).all()), None)
 
@@ -230,6 +250,11 @@ class Run:
             advice = "A smaller learning rate may help; nonfinite='stop' or 'continue' does not raise"
             raise NonFiniteError(f"fit: {self.stopped}. {advice}", result)
         return result
+
+
+@jax.jit
+def _all_finite(tree: Any) -> jax.Array:
+    return jnp.all(jnp.array([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]))
 
 
 def _copied(tree: Any) -> Any:

@@ -12,10 +12,11 @@ import numpy as np
 import optax
 
 from jaxopt_course.problems.objective import Problem
+from jaxopt_course.training.samplers import Plan
 from jaxopt_course.training.step import TrainState
 from jaxopt_course.types import Key
 
-__all__ = ["as_key", "as_transformation", "check_state", "init_state", "owned"]
+__all__ = ["as_key", "as_transformation", "check_state", "init_state", "owned", "with_sampler"]
 
 
 def init_state(problem: Problem, optimizer: optax.GradientTransformation, key: int | Key = 0) -> TrainState:
@@ -33,10 +34,13 @@ def init_state(problem: Problem, optimizer: optax.GradientTransformation, key: i
 def owned(state: TrainState) -> TrainState:
     """The same state in buffers of its own, each leaf in one: these can be donated, whoever else holds the originals."""
 
-    def strong(leaf):  # a weakly typed leaf would not be one any more after the first step, and retrace the second
-        return jnp.asarray(leaf, jnp.result_type(leaf)) if getattr(leaf, "weak_type", True) else leaf
+    numeric = {name: value for name, value in state._asdict().items() if name != "key"}
+    return jax.device_put(state._replace(**jax.tree.map(_strong, numeric)), may_alias=False)
 
-    return jax.device_put(state._replace(**jax.tree.map(strong, _numeric(state))), may_alias=False)
+
+def _strong(leaf: Any) -> jax.Array:
+    """A weakly typed leaf would not be one any more after the first step, and retrace the second."""
+    return jnp.asarray(leaf, jnp.result_type(leaf)) if getattr(leaf, "weak_type", True) else leaf
 
 
 def check_state(where: str, problem: Problem, optimizer: optax.GradientTransformation, state: Any) -> TrainState:
@@ -52,7 +56,7 @@ def check_state(where: str, problem: Problem, optimizer: optax.GradientTransform
                 f"{where}: state comes from another problem: its {part} have shapes {jax.tree.map(jnp.shape, have)}; "
                 f"those of {problem.name}: {jax.tree.map(jnp.shape, want)}"
             )
-    expected = jax.eval_shape(optimizer.init, state.params)
+    expected = _state_shapes(optimizer.init, *_shapes(state.params))
     if jax.tree.structure(expected) != jax.tree.structure(state.opt_state):
         raise ValueError(
             f"{where}: state comes from another optimizer: its opt_state is {_outline(state.opt_state)}; "
@@ -71,6 +75,32 @@ def check_state(where: str, problem: Problem, optimizer: optax.GradientTransform
 @functools.lru_cache(maxsize=16)
 def _start_shapes(init: Callable[[Key], tuple[Any, Any]]) -> tuple[Any, Any]:
     return jax.eval_shape(init, jax.random.key(0))
+
+
+def _shapes(tree: Any) -> tuple[Any, tuple[Any, ...]]:
+    leaves, treedef = jax.tree.flatten(tree)
+    return treedef, tuple(jax.typeof(leaf) for leaf in leaves)
+
+
+@functools.lru_cache(maxsize=16)
+def _state_shapes(init: Callable[[Any], Any], treedef: Any, leaves: tuple[Any, ...]) -> Any:
+    """The shapes of an optimizer's state; traced once for each optimizer."""
+    return jax.eval_shape(init, treedef.unflatten(leaves))
+
+
+def with_sampler(where: str, plan: Plan, state: TrainState) -> TrainState:
+    """The state with what the plan's sampler carries: its own, if it goes on with one that learns; or from the start."""
+    if not plan.learns:
+        return state._replace(sampler=())
+    start = plan.sampler.start(plan.num_examples)
+    if not jax.tree.leaves(state.sampler):
+        return state._replace(sampler=jax.device_put(jax.tree.map(_strong, start), may_alias=False))
+    if (have := jax.tree.map(jnp.shape, state.sampler)) != (want := jax.tree.map(jnp.shape, start)):
+        raise ValueError(
+            f"{where}: state comes from another problem or sampler: its sampler carries arrays of shape {have}; "
+            f"this one's, {want}"
+        )
+    return state
 
 
 def as_transformation(where: str, optimizer: Any) -> optax.GradientTransformation:
@@ -103,11 +133,7 @@ def as_key(where: str, key: Any) -> Key:
     return jnp.asarray(key)
 
 
-_split = jax.jit(jax.random.split)
-
-
-def _numeric(state: TrainState) -> dict[str, Any]:
-    return {name: value for name, value in state._asdict().items() if name != "key"}
+_split = jax.jit(lambda key: tuple(jax.random.split(key)), compiler_options={"xla_backend_optimization_level": 0})
 
 
 def _outline(state: Any) -> str:

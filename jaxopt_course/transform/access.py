@@ -34,10 +34,9 @@ def hyperparams(opt_state: OptState) -> dict[str, jax.Array]:
     {'learning_rate': Array(1., dtype=float32)}
     """
     values = {
-        (path, name): value
+        (path, *(str(key.key) for key in tail)): value
         for path, node in _nodes(opt_state)
-        for name, value in _last_values(node).items()
-        if value is not None
+        for tail, value in jax.tree_util.tree_leaves_with_path(_last_values(node))
     }
     return {short: values[full] for full, short in _short_names(list(values)).items()}
 
@@ -103,8 +102,7 @@ def _nodes(opt_state: OptState, prefix: tuple[str, ...] = ()) -> list[tuple[tupl
 
 def _last_values(node: Any) -> dict[str, Any]:
     if isinstance(node, HyperparamsState):
-        scheduled = any(isinstance(value, Schedule) for value in node.hyperparams.values())
-        return node.values(jnp.maximum(node.step - 1, 0) if scheduled else node.step)
+        return node.values(jnp.maximum(node.step - 1, 0) if node.scheduled else node.step)
     return dict(node.hyperparams)
 
 

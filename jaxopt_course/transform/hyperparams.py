@@ -21,12 +21,16 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_course import checks
-from jaxopt_course.transform.leaves import check_floating, check_same_tree
-from jaxopt_course.types import Params, Schedule, Updates, as_schedule, real_dtype
+from jaxopt_course.transform.leaves import cast_like, check_floating, check_same_tree
+from jaxopt_course.types import Parametric, Params, Schedule, Updates, as_schedule, real_dtype
 
 __all__ = ["HyperparamsState", "inject", "optimizer"]
 
 P = ParamSpec("P")
+
+
+def is_schedule(value: Any) -> bool:
+    return isinstance(value, Schedule)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +63,8 @@ class HyperparamsState:
 
     Attributes:
         step: updates done, int32.
-        hyperparams: name → array, :class:`~jaxopt_course.types.Schedule`, or None.
+        hyperparams: name → array, :class:`~jaxopt_course.types.Schedule`, other parametric functions (whose numbers may be
+            schedules, too), or None.
         inner: the method's own state.
         rule: the factory and its static arguments (static).
     """
@@ -72,8 +77,13 @@ class HyperparamsState:
     def values(self, step: jax.Array, dtype: Any = None) -> dict[str, Any]:
         """The hyperparameters' values at ``step``."""
         dtype = dtype or jnp.result_type(float)
-        values = {k: v(step) if isinstance(v, Schedule) else v for k, v in self.hyperparams.items()}
-        return {k: None if v is None else jnp.asarray(v).astype(dtype) for k, v in values.items()}
+        value = lambda leaf: jnp.asarray(leaf(step) if isinstance(leaf, Schedule) else leaf).astype(dtype)
+        return jax.tree.map(value, self.hyperparams, is_leaf=is_schedule)
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether a schedule is among them."""
+        return any(map(is_schedule, jax.tree.leaves(self.hyperparams, is_leaf=is_schedule)))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -105,7 +115,7 @@ class Update:
             check_same_tree(f"{name}.update: gradients", updates, "parameters", params)
         transform = self.rule.build(state.values(state.step, real_dtype(updates)))
         new, inner = transform.update(updates, state.inner, params, **extra)
-        new, inner = _cast_like(new, updates), _cast_like(inner, state.inner)
+        new, inner = cast_like(new, updates), cast_like(inner, state.inner)
         return new, dataclasses.replace(state, step=state.step + 1, inner=inner)
 
 
@@ -207,7 +217,8 @@ def _lift(factory: Callable, sort: Callable[..., checks.Arguments], accepted: Ma
     def make(*args: Any, **kwargs: Any) -> optax.GradientTransformationExtraArgs:
         numbers, static = sort(args, kwargs)
         # A part of a larger factory, or of optax.inject_hyperparams, has its numbers given by the whole.
-        if (_is_building.get() or _injecting()) and not any(callable(value) for value in numbers.values()):
+        leaves = jax.tree.leaves(numbers, is_leaf=is_schedule)
+        if (_is_building.get() or _injecting()) and not any(map(callable, leaves)):
             return Rule(factory, tuple(static.items())).build(numbers)
         hyper = {key: _as_hyperparameter(name, key, value, accepted.get(key)) for key, value in numbers.items()}
         rule = Rule(factory, tuple(static.items()), tuple(accepted.items()))
@@ -229,9 +240,9 @@ def _injecting() -> bool:
 
 
 def _as_hyperparameter(where: str, name: str, value: Any, interval: checks.Interval | None) -> Any:
-    if value is None or isinstance(value, Schedule):
+    if value is None or isinstance(value, Schedule) or (isinstance(value, Parametric) and interval is None):
         return value
-    if callable(value):
+    if callable(value) and not isinstance(value, Parametric):
         return as_schedule(where, name, value)
     checks.check_number(where, name, value, interval, also=", an array or a schedule")
     return value
@@ -245,16 +256,3 @@ def _is_number(value: Any, parameter: inspect.Parameter) -> bool:
     if isinstance(value, int):
         return not isinstance(parameter.default, int) and parameter.annotation not in (int, "int")
     return isinstance(value, float) or (hasattr(value, "dtype") and jnp.issubdtype(value.dtype, jnp.floating))
-
-
-def _cast_like(tree: Any, like: Any) -> Any:
-    """Foreign transformations may widen what they are given: keep every leaf's dtype."""
-    leaves, treedef = jax.tree.flatten(tree)
-    olds, old_treedef = jax.tree.flatten(like)
-    if treedef != old_treedef or all(n is o or _dtype(n) == _dtype(o) for n, o in zip(leaves, olds, strict=True)):
-        return tree
-    return treedef.unflatten([jnp.asarray(n).astype(_dtype(o)) for n, o in zip(leaves, olds, strict=True)])
-
-
-def _dtype(leaf: Any) -> Any:
-    return leaf.dtype if isinstance(leaf, jax.Array) else jnp.result_type(leaf)

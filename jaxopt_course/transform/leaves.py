@@ -17,7 +17,7 @@ from jax.core import Tracer
 
 from jaxopt_course.types import Params, real_dtype
 
-__all__ = ["check_floating", "check_same_tree", "map_leaves", "zeros_like"]
+__all__ = ["cast_like", "check_floating", "check_same_tree", "map_leaves", "zeros_like"]
 
 
 def _is_none(leaf: Any) -> bool:
@@ -98,8 +98,16 @@ def check_floating(where: str, params: Params) -> None:
             )
 
 
+def _match(leaf: Any, other: Any) -> bool:
+    return leaf is None or other is None or jnp.shape(leaf) == jnp.shape(other)
+
+
 def check_same_tree(what: str, tree: Any, like_what: str, like: Any) -> None:
     """Raise a ValueError with the first path at which two trees differ in structure or shape (None matches anything)."""
+    ours, structure = jax.tree.flatten(tree, is_leaf=_is_none)
+    others, other_structure = jax.tree.flatten(like, is_leaf=_is_none)
+    if structure == other_structure and all(map(_match, ours, others)):  # paths take longer to list than to be right
+        return
     mine = dict(jax.tree_util.tree_leaves_with_path(tree, is_leaf=_is_none))
     theirs = dict(jax.tree_util.tree_leaves_with_path(like, is_leaf=_is_none))
     for path in (*mine, *theirs):
@@ -107,7 +115,20 @@ def check_same_tree(what: str, tree: Any, like_what: str, like: Any) -> None:
         if path not in mine or path not in theirs:
             holder = like_what if path not in mine else what
             raise ValueError(f"{what} and {like_what} differ in structure: only {holder} has {name}")
-        if mine[path] is not None and theirs[path] is not None and jnp.shape(mine[path]) != jnp.shape(theirs[path]):
+        if not _match(mine[path], theirs[path]):
             raise ValueError(
                 f"{what} and {like_what} differ in shape at {name}: {jnp.shape(mine[path])} and {jnp.shape(theirs[path])}"
             )
+
+
+def cast_like(tree: Any, like: Any) -> Any:
+    """Foreign transformations may widen what they are given: keep every leaf's dtype."""
+    leaves, treedef = jax.tree.flatten(tree)
+    olds, old_treedef = jax.tree.flatten(like)
+    if treedef != old_treedef or all(n is o or _dtype(n) == _dtype(o) for n, o in zip(leaves, olds, strict=True)):
+        return tree
+    return treedef.unflatten([jnp.asarray(n).astype(_dtype(o)) for n, o in zip(leaves, olds, strict=True)])
+
+
+def _dtype(leaf: Any) -> Any:
+    return leaf.dtype if isinstance(leaf, jax.Array) else jnp.result_type(leaf)

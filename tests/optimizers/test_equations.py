@@ -59,6 +59,15 @@ def numpy_momentum(mu, inside):
         yield theta
 
 
+def numpy_dampened(mu, tau, inside, first):
+    theta, m = THETA.copy(), np.zeros(3)
+    for t, noise in enumerate(noises()):
+        g = gradient(theta, noise) * (1 if t == 0 and not first else 1 - tau)
+        m = mu * m + (rate(t) * g if inside else g)
+        theta = theta - (m if inside else rate(t) * m)
+        yield theta
+
+
 def numpy_velocity(mu):
     """Lecture 000 writes v = −m."""
     x, v = THETA.copy(), np.zeros(3)
@@ -95,6 +104,25 @@ def numpy_adam(b1, b2, eps, corrected, inside):
         yield theta
 
 
+def numpy_adam_eps_hat(b1, b2, eps, root):
+    """Kingma & Ba, the end of section 2: the correction in the rate, ε̂ beside √v."""
+    theta, m, v = THETA.copy(), np.zeros(3), np.zeros(3)
+    for t, noise in enumerate(noises(), start=1):
+        g = gradient(theta, noise)
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
+        theta = theta - rate(t - 1) * np.sqrt(1 - b2**t) / (1 - b1**t) * m / (np.sqrt(v + root) + eps)
+        yield theta
+
+
+def numpy_adam_two_epsilons(b1, b2, eps, root):
+    theta, m, v = THETA.copy(), np.zeros(3), np.zeros(3)
+    for t, noise in enumerate(noises(), start=1):
+        g = gradient(theta, noise)
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
+        theta = theta - rate(t - 1) * m / (1 - b1**t) / (np.sqrt(v / (1 - b2**t) + root) + eps)
+        yield theta
+
+
 def numpy_adagrad(eps, start, inside):
     theta, v = THETA.copy(), np.full(3, start)
     for t, noise in enumerate(noises()):
@@ -112,6 +140,16 @@ def numpy_rmsprop(rho, eps, start, inside, centred, step):
         size = v - mean * mean if centred else v
         update, m = step(g / (np.sqrt(size + eps) if inside else np.sqrt(size) + eps), m, rate(t))
         theta = theta - update
+        yield theta
+
+
+def numpy_rmsprop_corrected(rho, eps, root, centred):
+    theta, v, mean = THETA.copy(), np.zeros(3), np.zeros(3)
+    for t, noise in enumerate(noises(), start=1):
+        g = gradient(theta, noise)
+        v, mean = rho * v + (1 - rho) * g * g, rho * mean + (1 - rho) * g
+        size = v / (1 - rho**t) - centred * (mean / (1 - rho**t)) ** 2
+        theta = theta - rate(t - 1) * g / (np.sqrt(size + root) + eps)
         yield theta
 
 
@@ -163,6 +201,16 @@ def numpy_amsgrad(b1, b2, eps, corrected, after):
         yield theta
 
 
+def numpy_amsgrad_eps_hat(b1, b2, eps):
+    theta, m, v, largest = THETA.copy(), np.zeros(3), np.zeros(3), np.zeros(3)
+    for t, noise in enumerate(noises(), start=1):
+        g = gradient(theta, noise)
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
+        largest = np.maximum(largest, v)
+        theta = theta - rate(t - 1) * np.sqrt(1 - b2**t) / (1 - b1**t) * m / (np.sqrt(largest) + eps)
+        yield theta
+
+
 def numpy_adamw(b1, b2, eps, decay, by_rate):
     theta, m, v = THETA.copy(), np.zeros(3), np.zeros(3)
     for t, noise in enumerate(noises(), start=1):
@@ -182,6 +230,14 @@ CASES = {
     "momentum": (lambda: jc.momentum(schedule, 0.85), lambda: numpy_momentum(0.85, True)),
     "momentum as a velocity": (lambda: jc.momentum(schedule, 0.85), lambda: numpy_velocity(0.85)),
     "momentum, rate outside": (lambda: jc.momentum(schedule, 0.85, rate_inside=False), lambda: numpy_momentum(0.85, False)),
+    "momentum, dampened": (
+        lambda: jc.momentum(schedule, 0.85, 0.3),
+        lambda: numpy_dampened(0.85, 0.3, inside=True, first=True),
+    ),
+    "momentum, dampened but for the first step, rate outside": (
+        lambda: jc.momentum(schedule, 0.85, 0.3, rate_inside=False, dampen_first=False),
+        lambda: numpy_dampened(0.85, 0.3, inside=False, first=False),
+    ),
     "nesterov": (lambda: jc.nesterov(schedule, 0.85), lambda: numpy_lookahead(lambda t: 0.85)),
     "nesterov, scheduled momentum": (
         lambda: jc.nesterov(schedule, jc.schedules.linear(0.2, 0.9, 50)),
@@ -201,6 +257,18 @@ CASES = {
         lambda: jc.adam(schedule, 0.8, 0.95, 1e-3, eps_inside_sqrt=True),
         lambda: numpy_adam(0.8, 0.95, 1e-3, True, True),
     ),
+    "adam, eps before the correction": (
+        lambda: jc.adam(schedule, 0.8, 0.95, 1e-3, eps_before_correction=True),
+        lambda: numpy_adam_eps_hat(0.8, 0.95, 1e-3, 0.0),
+    ),
+    "adam, eps inside, before the correction": (
+        lambda: jc.adam(schedule, 0.8, 0.95, 1e-3, eps_inside_sqrt=True, eps_before_correction=True),
+        lambda: numpy_adam_eps_hat(0.8, 0.95, 0.0, 1e-3),
+    ),
+    "adam, two epsilons": (
+        lambda: jc.adam(schedule, 0.8, 0.95, 1e-3, 1e-2),
+        lambda: numpy_adam_two_epsilons(0.8, 0.95, 1e-3, 1e-2),
+    ),
     "adagrad": (lambda: jc.adagrad(schedule, 1e-3), lambda: numpy_adagrad(1e-3, 0.0, False)),
     "adagrad, eps inside, from 0.1": (
         lambda: jc.adagrad(schedule, 1e-3, 0.1, eps_inside_sqrt=True),
@@ -217,6 +285,14 @@ CASES = {
     "rmsprop, centred": (
         lambda: jc.rmsprop(schedule, 0.85, 1e-2, centred=True),
         lambda: numpy_rmsprop(0.85, 1e-2, 0.0, False, True, plain),
+    ),
+    "rmsprop, corrected": (
+        lambda: jc.rmsprop(schedule, 0.85, 1e-3, bias_correction=True),
+        lambda: numpy_rmsprop_corrected(0.85, 1e-3, 0.0, False),
+    ),
+    "rmsprop, centred and corrected": (  # the first variance is 0, up to rounding: a small eps would magnify that
+        lambda: jc.rmsprop(schedule, 0.85, 1.0, centred=True, bias_correction=True, eps_inside_sqrt=True),
+        lambda: numpy_rmsprop_corrected(0.85, 0.0, 1.0, True),
     ),
     "rmsprop, momentum": (
         lambda: jc.rmsprop(schedule, 0.85, 1e-3, 0.7),
@@ -252,6 +328,10 @@ CASES = {
     "amsgrad, maximum after the correction": (
         lambda: jc.amsgrad(schedule, 0.8, 0.7, 1e-3, bias_correction=True, max_after_correction=True),
         lambda: numpy_amsgrad(0.8, 0.7, 1e-3, True, True),
+    ),
+    "amsgrad, eps before the correction": (
+        lambda: jc.amsgrad(schedule, 0.8, 0.7, 1e-3, bias_correction=True, eps_before_correction=True),
+        lambda: numpy_amsgrad_eps_hat(0.8, 0.7, 1e-3),
     ),
     "adamw": (lambda: jc.adamw(schedule, 0.8, 0.95, 1e-3, 0.2), lambda: numpy_adamw(0.8, 0.95, 1e-3, 0.2, True)),
     "adamw, decay apart": (
@@ -305,6 +385,22 @@ OPTAX = {
         lambda: jc.amsgrad(schedule, 0.8, 0.7, 1e-3, bias_correction=True, max_after_correction=True),
         lambda: optax.amsgrad(schedule, 0.8, 0.7, 1e-3),
     ),
+    "adam, two epsilons": (
+        lambda: jc.adam(schedule, 0.8, 0.95, 1e-3, 1e-2),
+        lambda: optax.adam(schedule, 0.8, 0.95, 1e-3, eps_root=1e-2),
+    ),
+    "nadam, two epsilons": (
+        lambda: jc.nadam(schedule, 0.8, 0.95, 1e-3, eps_root=1e-2),
+        lambda: optax.nadam(schedule, 0.8, 0.95, 1e-3, eps_root=1e-2),
+    ),
+    "amsgrad, two epsilons": (
+        lambda: jc.amsgrad(schedule, 0.8, 0.7, 1e-3, 1e-2, bias_correction=True, max_after_correction=True),
+        lambda: optax.amsgrad(schedule, 0.8, 0.7, 1e-3, eps_root=1e-2),
+    ),
+    "rmsprop, centred and corrected": (
+        lambda: jc.rmsprop(schedule, 0.85, 1.0, centred=True, bias_correction=True, eps_inside_sqrt=True),
+        lambda: optax.rmsprop(schedule, 0.85, 1.0, centered=True, bias_correction=True),
+    ),
     "adamw": (
         lambda: jc.adamw(schedule, 0.8, 0.95, 1e-3, 0.2),
         lambda: optax.adamw(schedule, 0.8, 0.95, 1e-3, weight_decay=0.2),
@@ -348,3 +444,13 @@ def test_momentum_on_a_constant_gradient_tends_to_the_geometric_sum():
     for _ in range(400):
         step, state = tx.update(jnp.array([2.0, -3.0]), state)
     np.testing.assert_allclose(step, [-2.0, 3.0], rtol=1e-12)
+
+
+def test_a_variance_that_rounding_makes_negative_is_no_nan():
+    """Centred RMSProp on a constant gradient: v̂ − m̂² is 0, up to rounding."""
+    tx = jc.rmsprop(0.1, 0.9, 1e-8, centred=True, bias_correction=True)
+    state = tx.init(jnp.zeros(100))
+    g = jnp.linspace(-3.0, 7.0, 100)
+    for _ in range(5):
+        step, state = tx.update(g, state)
+        assert jnp.isfinite(step).all()

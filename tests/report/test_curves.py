@@ -11,7 +11,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from jaxopt_course.report import curves, style
+from jaxopt_course.report import curves, rates, style
 
 
 def lines_by_label(axes):
@@ -130,6 +130,11 @@ def test_history_against_epochs(run):
     np.testing.assert_allclose(lines_by_label(axes[0])["validation"].get_xdata(), run["epoch"])
 
 
+def test_history_against_something_unknown_is_refused(run):
+    with pytest.raises(ValueError, match=r"history: unknown x 'example'; did you mean 'examples'\?"):
+        curves.history(run, x="example")
+
+
 def test_an_objective_gets_a_panel_only_if_it_is_not_the_loss(run):
     run = run.assign(validation_objective=run["validation_loss"] + 0.01)
     assert len(curves.history(run).axes) == 4
@@ -160,7 +165,7 @@ def test_history_refuses_a_population(run):
 
 @pytest.mark.parametrize("steps", [1, 300, 1_000_000])
 def test_a_schedule_is_drawn_over_all_its_steps(steps):
-    (line,) = curves.schedule(lambda step: 0.1 / (1 + step), steps).axes[0].lines
+    (line,) = rates.schedule(lambda step: 0.1 / (1 + step), steps).axes[0].lines
     assert line.get_xdata()[[0, -1]].tolist() == [0, steps - 1]
     assert len(line.get_xdata()) <= 4000
     np.testing.assert_allclose(line.get_ydata(), 0.1 / (1 + line.get_xdata()), rtol=1e-6)
@@ -168,11 +173,11 @@ def test_a_schedule_is_drawn_over_all_its_steps(steps):
 
 def test_a_schedule_needs_steps():
     with pytest.raises(ValueError, match="steps must be an integer >= 1; got 0"):
-        curves.schedule(abs, 0)
+        rates.schedule(abs, 0)
 
 
 def test_a_constant_schedule_is_a_level_line():
-    (line,) = curves.schedule(lambda step: jnp.float32(0.5), 10).axes[0].lines
+    (line,) = rates.schedule(lambda step: jnp.float32(0.5), 10).axes[0].lines
     assert (line.get_ydata() == 0.5).all()
 
 
@@ -182,7 +187,7 @@ def test_given_axes_are_drawn_on_and_keep_their_look(race, run):
     assert curves.learning_curves(race.curves, axes=first) is figure
     assert curves.sensitivity(race.tuning, axes=second) is figure
     assert curves.history(run, axes=third) is figure
-    assert curves.schedule(lambda step: step, 5, axes=fourth) is figure
+    assert rates.schedule(lambda step: step, 5, axes=fourth) is figure
     assert all(axes.has_data() for axes in figure.axes)
     assert first.get_facecolor() == matplotlib.colors.to_rgba("white")
 
@@ -230,6 +235,6 @@ def test_jupyter_shows_a_figure_at_twice_its_size_and_without_pyplot(run):
     png, size = curves.history(run)._repr_png_()
     assert size["width"] == 720
     assert int.from_bytes(png[16:20]) == 2 * size["width"]
-    code = "import sys; from jaxopt_course.report import curves; curves.schedule(abs, 9)._repr_png_()"
+    code = "import sys; from jaxopt_course.report import rates; rates.schedule(abs, 9)._repr_png_()"
     code += "; print('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -6,6 +6,7 @@ import numpy as np
 import optax
 import pytest
 
+import jaxopt_course as jc
 from jaxopt_course import schedules
 
 STEPS = np.arange(0, 60)
@@ -77,6 +78,11 @@ FORMULAS = {
     "linear": (schedules.linear(0.9, 0.1, 37), lambda t: np.where(t < 37, (1 - t / 37) * 0.9 + t / 37 * 0.1, 0.1)),
     "exponential": (schedules.exponential(0.7, 0.03), lambda t: 0.7 * np.exp(-0.03 * t)),
     "step": (schedules.step(0.7, 0.5, 7), lambda t: 0.7 * np.exp(-0.5 * (t // 7))),
+    "scaled": (schedules.scaled(schedules.linear(0.9, 0.1, 20), 0.3), lambda t: 0.3 * (0.9 - 0.04 * np.minimum(t, 20))),
+    "scaled by a schedule": (
+        schedules.scaled(0.7, schedules.time_based(0.5, 0.1)),
+        lambda t: 0.7 * 0.5 / (1 + 0.1 * t),
+    ),
     "warmup": (
         schedules.warmup(schedules.exponential(0.7, 0.03), 11, 0.2),
         lambda t: np.where(t < 11, 0.2 + t / 11 * 0.5, 0.7 * np.exp(-0.03 * (t - 11))),
@@ -161,3 +167,43 @@ def test_schedules_differentiate_by_their_numbers():
 def test_bad_numbers_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_piecewise_is_a_list_of_stretches():
+    rule = jc.schedules.piecewise(0.1, {3: jc.schedules.linear(1.0, 0.0, 4), 9: 0.01})
+    expected = [0.1, 0.1, 0.1, 1.0, 0.75, 0.5, 0.25, 0.0, 0.0, 0.01, 0.01]
+    np.testing.assert_allclose([rule(t) for t in range(11)], expected, rtol=1e-6)
+    theirs = optax.piecewise_constant_schedule(0.1, {4: 0.2, 7: 0.5})
+    ours = jc.schedules.piecewise(0.1, {4: 0.02, 7: 0.01})
+    np.testing.assert_allclose([ours(t) for t in range(10)], [theirs(t) for t in range(10)], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "error"), [({}, TypeError), ([0.1], TypeError), ({0: 0.1}, ValueError), ({-1: 0.1}, ValueError)]
+)
+def test_piecewise_refuses(pieces, error):
+    with pytest.raises(error, match="piecewise: "):
+        jc.schedules.piecewise(0.1, pieces)
+
+
+@pytest.mark.parametrize(("drop", "n", "m"), [(False, 103, 10), (True, 103, 10), (False, 100, 10)])
+def test_epochs_are_the_steps_that_fit_does(drop, n, m):
+    problem = jc.problems.linear_regression(num_examples=n, num_features=2)
+    examples = problem.num_examples
+    result = jc.fit(problem, jc.sgd(0.01), batch_size=m, epochs=2, drop_remainder=drop)
+    assert jc.schedules.epochs(2, problem, m, drop_remainder=drop) == result.steps
+    assert jc.schedules.epochs(2, examples, m, drop_remainder=drop) == result.steps
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [((-1, 100, 10), ValueError), ((1, 100, 101), ValueError), ((1, "digits", 10), TypeError), ((1, 100, 0), ValueError)],
+)
+def test_epochs_refuses(arguments, error):
+    with pytest.raises(error, match="epochs: "):
+        jc.schedules.epochs(*arguments)
+
+
+def test_a_schedule_draws_itself():
+    (line,) = jc.schedules.exponential(0.1, 0.01).plot(50).axes[0].lines
+    np.testing.assert_allclose(line.get_ydata(), 0.1 * np.exp(-0.01 * np.arange(50)), rtol=1e-5)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -12,8 +14,9 @@ import jaxopt_course as jc
 
 @pytest.fixture
 def problem(problems):
-    """A size of its own, so that no other test has compiled for it."""
-    return problems.model("plain", n=41)
+    """Sizes of its own, so that no other test has compiled for them."""
+    plain = problems.model("plain", n=41)
+    return dataclasses.replace(plain, data=plain.data._replace(validation=problems.data(12).train))
 
 
 def test_twenty_learning_rates_compile_once(problem, traced):

@@ -11,7 +11,7 @@ import pytest
 import jaxopt_course as jc
 from jaxopt_course.training import run as engine
 from jaxopt_course.training import samplers as sampling
-from jaxopt_course.training.step import run_chunk
+from jaxopt_course.training.chunk import run_chunk
 
 
 def assert_equal(a, b):
@@ -207,6 +207,7 @@ def test_chunks_are_invisible(problems, monkeypatch):
     whole = jc.fit(problem, optimizer, batch_size=5, steps=steps, evaluate=None)
     assert len(whole.log.steps) >= 3
     monkeypatch.setattr(engine, "LOOK_EVERY", 1e-9)  # a look after each step or so
+    monkeypatch.setattr(engine, "FIRST", 1)
     looked = jc.fit(problem, optimizer, batch_size=5, steps=200, evaluate=None)
     assert len(looked.log.steps) == 200
     rest = jc.fit(problem, optimizer, batch_size=5, steps=steps - 200, evaluate=500, state=looked.state)

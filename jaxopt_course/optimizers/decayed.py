@@ -1,0 +1,80 @@
+"""Weight decay for any optimizer, coupled or not.
+
+coupled     g ← ∇L + λθ goes through the method: the gradient of L + ½λ‖θ‖² [A2]
+decoupled   the method takes its step, and θ decays beside it: θ ← θ − αλθ, or θ ← θ − λθ apart from the rate
+
+For gradient descent the two are one. A method that divides by the gradient's size divides a coupled decay too.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import typing
+from collections.abc import Callable
+
+import optax
+
+from jaxopt_course.transform import chain, optimizer
+from jaxopt_course.types import NonNegative
+
+__all__ = ["decayed"]
+
+
+@functools.cache
+def decayed(factory: Callable[..., optax.GradientTransformation]) -> Callable[..., optax.GradientTransformationExtraArgs]:
+    """An optimizer of ours with weight decay: the same factory, with four more arguments.
+
+    coupled: g ← ∇L + λθ; decoupled: θ ← θ + u − αλθ with the method's step u, or θ ← θ + u − λθ
+
+    The factory that it returns takes, after the numbers of the given one, ``weight_decay`` (λ ≥ 0: a number, a scalar array
+    or a schedule; 0.01), and the keywords ``decoupled`` (True), ``decay_by_rate`` (True; False: the rate does not scale a
+    decoupled decay, so that λ may carry the schedule alone) and ``mask`` (None; a function from the parameters to a tree of
+    booleans, which says what decays). A coupled decay takes θ at the parameters, for look-ahead methods too.
+
+    Args:
+        factory: one made by ``jc.optimizer``, with a ``learning_rate`` (where that is None, decay by the rate is by 1).
+
+    Returns:
+        A factory of gradient transformations whose ``update`` needs the parameters.
+
+    Raises:
+        TypeError: the factory is not ours, has no learning rate, or has a weight decay.
+        ValueError (from what it returns): a number outside its interval; a coupled decay with ``decay_by_rate=False``.
+
+    >>> import jax.numpy as jnp, jaxopt_course as jc
+    >>> tx = decayed(jc.sgd)(0.1, weight_decay=0.5)
+    >>> theta = jnp.array([1.0, 4.0])
+    >>> tx.update(jnp.array([2.0, -0.5]), tx.init(theta), theta)[0]  # −0.1 (g + 0.5 θ)
+    Array([-0.25, -0.15], dtype=float32)
+
+    References:
+        Loshchilov & Hutter, Decoupled weight decay regularization, 2019. Lectures 001, 003, 004 [A2].
+    """
+    name, signature = getattr(factory, "__name__", repr(factory)), inspect.signature(factory)
+    if not getattr(factory, "has_hyperparams_in_state", False) or "learning_rate" not in signature.parameters:
+        raise TypeError(f"decayed: needs a factory made by jc.optimizer, with a learning_rate; got {name}")
+    if "weight_decay" in signature.parameters:
+        raise TypeError(f"decayed: {name} has a weight_decay of its own")
+
+    def build(*, weight_decay, decoupled, decay_by_rate, mask, **arguments):
+        if not decoupled and not decay_by_rate:
+            raise ValueError(f"{name}: decay_by_rate=False needs decoupled=True; a coupled decay is part of the gradient")
+        step = factory(**arguments)
+        if not decoupled:
+            return chain(optax.add_decayed_weights(weight_decay, mask), step)
+        rate = arguments["learning_rate"] if decay_by_rate else None
+        return chain(step, optax.add_decayed_weights(-weight_decay if rate is None else -rate * weight_decay, mask))
+
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    numbers = [p for p in signature.parameters.values() if p.kind is not keyword]
+    decay = inspect.Parameter("weight_decay", numbers[-1].kind, default=0.01, annotation=NonNegative)
+    static = [p for p in signature.parameters.values() if p.kind is keyword]
+    static += [inspect.Parameter(k, keyword, default=v) for k, v in _KEYWORDS.items()]
+    build.__name__, build.__qualname__, build.__doc__ = name, name, f"{name}, with weight decay; see :func:`decayed`."
+    build.__signature__ = inspect.Signature([*numbers, decay, *static])  # type: ignore[attr-defined]
+    build.__annotations__ = typing.get_type_hints(factory, include_extras=True) | {"weight_decay": NonNegative}
+    return optimizer(build)
+
+
+_KEYWORDS = {"decoupled": True, "decay_by_rate": True, "mask": None}

@@ -1,0 +1,96 @@
+"""Optimizers of other libraries, by name: ``"optax.lion"``, ``"optax.contrib.muon"``, ``"my_module.my_optimizer"``."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import math
+from collections.abc import Callable, Iterable
+from types import ModuleType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxopt_course import checks
+from jaxopt_course.training.state import as_transformation
+from jaxopt_course.transform import inject
+
+__all__ = ["foreign"]
+
+AROUND = (0.1, 0.3, 1.0, 3.0, 10.0)  # times the factory's own default
+
+
+def foreign(where: str, name: str) -> tuple[Callable[[float], optax.GradientTransformation], tuple[float, ...] | None]:
+    """A factory by its dotted name, as a function of the learning rate alone, and the grid that it suggests.
+
+    All its learning rates share one compiled program (see :func:`jaxopt_course.inject`).
+
+    Returns:
+        The function, and learning rates around the factory's default, if it has one; None if not; (NaN,) if it takes none.
+
+    Raises:
+        ValueError: no such module or factory (with the closest match).
+        TypeError: it needs other arguments than a learning rate, or its ``update`` does.
+
+    >>> factory, rates = foreign("race", "optax.contrib.prodigy")
+    >>> rates
+    (0.1, 0.3, 1.0, 3.0, 10.0)
+    """
+    function = _find(where, name)
+    parameters = inspect.signature(function).parameters.values()
+    needed = [p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    if missing := [p for p in needed if p != "learning_rate"]:
+        example = f"race(problem, {{{name!r}: lambda rate: {name}(...)}})"
+        raise TypeError(f"{where}: {name} needs more than a learning rate: {', '.join(missing)}; give a function: {example}")
+    rate = next((p for p in parameters if p.name == "learning_rate"), None)
+    if rate is None:
+        _try(where, name, function())
+        return lambda _: function(), (math.nan,)
+    injected = inject(function, static=tuple(p.name for p in parameters if p.name != "learning_rate"))
+    _try(where, name, injected(learning_rate=0.1))
+    known = isinstance(rate.default, float) and rate.default > 0
+    grid = tuple(float(f"{rate.default * factor:.3g}") for factor in AROUND) if known else None
+    return functools.partial(_at, injected), grid
+
+
+def _at(factory: Callable[..., optax.GradientTransformation], rate: float) -> optax.GradientTransformation:
+    return factory(learning_rate=rate)
+
+
+def _find(where: str, name: str) -> Callable[..., Any]:
+    path, _, last = name.rpartition(".")
+    try:
+        module = importlib.import_module(path)
+    except (ImportError, ValueError, TypeError) as error:  # the last two: names like '.sgd'
+        raise ValueError(f"{where}: unknown optimizer {name!r}: there is no module {path!r} here ({error})") from None
+    found = getattr(module, last, None)
+    if not inspect.isfunction(found):
+        raise ValueError(f"{where}: unknown optimizer {name!r}{checks.closest(name, _factories(module))}")
+    return found
+
+
+def _factories(module: ModuleType) -> Iterable[str]:
+    """What in a module looks like an optimizer: functions of a learning rate."""
+    for name, function in inspect.getmembers(module, inspect.isfunction):
+        if not name.startswith(("_", "scale_by_")) and "learning_rate" in inspect.signature(function).parameters:
+            yield f"{module.__name__}.{name}"
+
+
+def _try(where: str, name: str, built: Any) -> None:
+    """One update on shapes, with what ``fit`` gives: an ``update`` that asks for more is found out here."""
+    optimizer = optax.with_extra_args_support(as_transformation(f"{where}: {name}", built))
+    params = {"w": jnp.zeros((2, 2)), "b": jnp.zeros(2)}
+
+    def once(params):
+        extra = {"value": jnp.zeros(()), "grad": params, "value_fn": lambda p: sum(x.sum() for x in jax.tree.leaves(p))}
+        return optimizer.update(params, optimizer.init(params), params, **extra)
+
+    try:
+        jax.eval_shape(once, params)
+    except Exception as error:
+        raise TypeError(
+            f"{where}: {name} needs more than fit gives (value, grad, value_fn), or cannot update: {error}"
+        ) from error

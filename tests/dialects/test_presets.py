@@ -1,0 +1,224 @@
+"""A preset has the framework's arguments; it refuses what is not here, and takes what changes nothing."""
+
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jaxopt_course as jc
+from tests.dialects import cases, golden
+
+RECORD = golden.load()
+D = jc.dialects
+METHODS = [(framework, method) for framework in cases.CASES for method in RECORD[framework]["signatures"]]
+
+
+@pytest.mark.parametrize(("framework", "method"), METHODS)
+def test_names_order_and_defaults_are_the_frameworks(framework, method):
+    parameters = inspect.signature(getattr(getattr(D, framework), method)).parameters.values()
+    ours = [[p.name, "" if p.default is p.empty else repr(p.default), p.kind is p.KEYWORD_ONLY] for p in parameters]
+    assert ours == RECORD[framework]["signatures"][method]
+
+
+def presets():
+    modules = (D.paper, D.torch, D.keras, D.optax)
+    names = [(module, name) for module in modules for name in module.__all__ if name.islower()]
+    return [pytest.param(module, name, id=f"{module.__name__.rsplit('.', 1)[1]}.{name}") for module, name in names]
+
+
+def first_rate(preset):
+    """The argument that a call needs: some methods have a default rate, and Adadelta's may be None."""
+    rate = next(iter(inspect.signature(preset).parameters.values()))
+    return {} if rate.default not in (rate.empty, None) else {rate.name: 0.1}
+
+
+@pytest.mark.parametrize(("module", "name"), presets())
+def test_preset_is_documented_and_keeps_the_form_of_its_state(module, name):
+    preset = getattr(module, name)
+    assert preset.__doc__
+    tx, params = preset(**first_rate(preset)), {"w": jnp.array([1.0, -2.0])}
+    state = tx.init(params)
+    updates, after = jax.eval_shape(tx.update, params, state, params)
+    assert jax.tree.structure(updates) == jax.tree.structure(params)
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(lambda x: (x.shape, x.dtype), state)
+
+
+@pytest.mark.parametrize(("module", "name"), presets())
+def test_other_numbers_are_no_other_program(module, name):
+    preset = getattr(module, name)
+    rate = next(iter(inspect.signature(preset).parameters))
+    one, other = preset(**{rate: 0.1}), preset(**{rate: 0.3})
+    assert one.update == other.update
+    assert hash(one.update) == hash(other.update)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: D.torch.adam(foreach=True, fused=True, capturable=True, differentiable=True),
+        lambda: D.torch.sgd(foreach=False, differentiable=True),
+        lambda: D.torch.adagrad(0.1, 0, 0, 0, 1e-10, True, fused=False),
+        lambda: D.keras.adam(name="mine", clipnorm=None, use_ema=False, ema_momentum=0.99),
+        lambda: D.optax.adam(0.1, mu_dtype=None),
+    ],
+)
+def test_switches_that_change_nothing_are_accepted(call):
+    assert isinstance(call(), optax.GradientTransformationExtraArgs)
+
+
+REFUSED = {
+    "clipnorm": 1.0,
+    "clipvalue": 0.5,
+    "global_clipnorm": 1.0,
+    "use_ema": True,
+    "ema_momentum": 0.9,
+    "ema_overwrite_frequency": 10,
+    "loss_scale_factor": 2.0,
+    "gradient_accumulation_steps": 4,
+}
+
+
+@pytest.mark.parametrize("switch", REFUSED)
+@pytest.mark.parametrize("method", ["sgd", "adamw", "nadam"])
+def test_a_switch_of_keras_that_is_not_here_raises_and_says_what_to_use(method, switch):
+    with pytest.raises(ValueError, match=rf"dialects\.keras\.{method}: {switch}={REFUSED[switch]!r} is not here; use \w+"):
+        getattr(D.keras, method)(**{switch: REFUSED[switch]})
+
+
+BAD = {
+    "torch's params": (lambda: D.torch.adam(iter(()), lr=0.1), TypeError, "multiple values.*no `params` here"),
+    "params by name": (lambda: D.torch.sgd(params=[], lr=0.1), TypeError, "'params'.*no `params` here"),
+    "an unknown argument": (lambda: D.torch.adam(beta=0.9), TypeError, "unknown argument 'beta'; did you mean 'betas'"),
+    "one beta": (lambda: D.torch.adam(betas=0.9), TypeError, "dialects.torch.adam: betas must be a pair"),
+    "three betas": (lambda: D.torch.nadam(betas=(0.9, 0.8, 0.7)), TypeError, "dialects.torch.nadam: betas must be a pair"),
+    "a beta of 1": (lambda: D.torch.adam(betas=(0.9, 1.0)), ValueError, r"b2 must be a number in \[0, 1\); got 1.0"),
+    "a negative rate": (lambda: D.torch.sgd(-0.1), ValueError, "dialects.torch.sgd: .*learning_rate must be .*got -0.1"),
+    "a negative rate that decays": (lambda: D.torch.adagrad(-0.1, 0.1), ValueError, "lr must be a number >= 0; got -0.1"),
+    "a negative decay of the rate": (lambda: D.torch.adagrad(0.1, -0.1), ValueError, "decay_rate must be .*got -0.1"),
+    "nesterov, no momentum (torch)": (lambda: D.torch.sgd(nesterov=True), ValueError, "nesterov=True needs a momentum"),
+    "nesterov, dampened (torch)": (
+        lambda: D.torch.sgd(0.1, 0.9, 0.5, nesterov=True),
+        ValueError,
+        "dampening=0; got 0.9 and 0.5",
+    ),
+    "nesterov, no momentum (keras)": (lambda: D.keras.sgd(nesterov=True), ValueError, "nesterov=True needs a momentum"),
+    "nesterov, no momentum (optax)": (lambda: D.optax.sgd(0.1, nesterov=True), ValueError, "nesterov=True needs a momentum"),
+    "adamw without decay (keras)": (lambda: D.keras.adamw(weight_decay=None), TypeError, "weight_decay must be"),
+    "a dtype of mu (optax)": (lambda: D.optax.adam(0.1, mu_dtype="bfloat16"), ValueError, "mu_dtype='bfloat16' is not here"),
+    "no rate (optax)": (lambda: D.optax.adadelta(), ValueError, "learning_rate=None ascends"),
+    "half a correction (optax)": (
+        lambda: D.optax.amsgrad(0.1, bias_correction_nu=False),
+        ValueError,
+        "bias_correction_mu and bias_correction_nu must be both",
+    ),
+    "a mask that is a tree (optax)": (lambda: D.optax.adamw(0.1, mask={"w": True}), TypeError, "mask must be a function"),
+    "a negative schedule's factor (paper)": (
+        lambda: D.paper.adamw(-0.1, eta=jc.schedules.linear(1.0, 0.0, 9)),
+        ValueError,
+        "alpha must be a number >= 0; got -0.1",
+    ),
+    "no rate (paper)": (lambda: D.paper.sgd(), TypeError, "dialects.paper.sgd: missing a required argument: 'alpha'"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_refused_by_name(case):
+    call, error, message = BAD[case]
+    with pytest.raises(error, match=message):
+        call()
+
+
+@pytest.mark.parametrize("framework", ["torch", "keras"])
+def test_class_names_are_the_methods(framework):
+    module = getattr(D, framework)
+    for case in cases.CASES[framework].values():
+        assert getattr(module, case.theirs) is getattr(module, case.ours)
+
+
+def test_a_number_that_is_off_costs_no_state():
+    params = jnp.zeros(3)
+    plain = jax.tree.structure(jc.sgd(0.1).init(params))
+    for tx in (D.torch.sgd(0.1), D.torch.sgd(0.1, momentum=0.0), D.keras.sgd(), D.optax.sgd(0.1)):
+        assert jax.tree.structure(tx.init(params)) == plain
+    assert D.torch.sgd(0.1, 0.9).update == jc.momentum(0.1, rate_inside=False).update
+    leaves = len(jax.tree.leaves(D.torch.sgd(0.1, 0.9).init(params)))
+    assert len(jax.tree.leaves(D.torch.sgd(0.1, 0.9, dampening=0.5).init(params))) == leaves + 2  # τ and the step
+    assert "weight_decay" not in jc.hyperparams(D.torch.adam().init(params))
+
+
+def test_a_traced_number_is_on():
+    """Momentum and decay may be swept through 0: there is a buffer at 0 too."""
+
+    def end(momentum, decay):
+        tx, params = D.torch.sgd(0.1, momentum, weight_decay=decay), jnp.array([1.0, -2.0])
+        state = tx.init(params)
+        for _ in range(3):
+            updates, state = tx.update(params, state, params)
+            params = optax.apply_updates(params, updates)
+        return params
+
+    swept = jax.vmap(end)(jnp.array([0.0, 0.5]), jnp.array([0.0, 0.3]))
+    np.testing.assert_allclose(swept[0], jnp.array([1.0, -2.0]) * 0.9**3, rtol=1e-6)
+    np.testing.assert_allclose(swept[1], end(0.5, 0.3), rtol=1e-6)
+
+
+def test_optaxs_mask_says_what_decays():
+    params = {"w": jnp.array([2.0, -1.0]), "b": jnp.array([4.0])}
+    mask = lambda tree: {"w": True, "b": False}
+    for name in ("adamw", "nadamw", "adamaxw"):
+        ours, theirs = (getattr(home, name)(0.1, weight_decay=0.5, mask=mask) for home in (D.optax, optax))
+        steps = [tx.update(params, tx.init(params), params)[0] for tx in (ours, theirs)]
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), *steps)
+
+
+def test_rates_may_be_schedules_everywhere():
+    """torch's lr_decay divides a schedule, too."""
+    tx = D.torch.adagrad(jc.schedules.linear(0.4, 0.0, 4), lr_decay=0.5)
+    state = tx.init(jnp.zeros(1))
+    for step in range(3):
+        _, state = tx.update(jnp.ones(1), state)
+        rate = jc.hyperparams(state)["learning_rate"]
+        assert float(rate) == pytest.approx(0.4 * (1 - step / 4) / (1 + 0.5 * step), rel=1e-6)
+
+
+def test_papers_adamw_scales_both_by_the_schedule_and_the_gradient_by_alpha():
+    """θ ← θ − ηₜ(α m̂ / (√v̂ + ε) + λθ), against NumPy in float64."""
+    eta, gradient = jc.schedules.linear(1.0, 0.2, 5), np.array([2.0, -0.5])
+    with jax.enable_x64(True):
+        tx = D.paper.adamw(0.1, 0.8, 0.95, 1e-3, 0.3, eta)
+        theta = jnp.array([1.5, -2.0])
+        state, m, v, expected = tx.init(theta), 0.0, 0.0, np.array([1.5, -2.0])
+        for t in range(7):
+            g = gradient * (1 + t)
+            updates, state = tx.update(jnp.asarray(g), state, theta)
+            theta = theta + updates
+            m, v = 0.8 * m + 0.2 * g, 0.95 * v + 0.05 * g * g
+            direction = m / (1 - 0.8 ** (t + 1)) / (np.sqrt(v / (1 - 0.95 ** (t + 1))) + 1e-3)
+            expected = expected - (1 - 0.8 * min(t / 5, 1)) * (0.1 * direction + 0.3 * expected)
+        np.testing.assert_allclose(theta, expected, rtol=1e-13)
+
+
+PAPERS = {
+    "sgd": lambda: (D.paper.sgd(0.3), jc.sgd(0.3)),
+    "momentum": lambda: (D.paper.momentum(0.3, beta=0.8), jc.momentum(0.3, 0.8)),
+    "nesterov": lambda: (D.paper.nesterov(0.3, mu=0.8), jc.nesterov(0.3, 0.8)),
+    "adagrad": lambda: (D.paper.adagrad(0.3, delta=0.1), jc.adagrad(0.3, 0.1)),
+    "rmsprop": lambda: (D.paper.rmsprop(0.3, rho=0.8, epsilon=0.1), jc.rmsprop(0.3, 0.8, 0.1)),
+    "adadelta": lambda: (D.paper.adadelta(rho=0.8, epsilon=0.1), jc.adadelta(None, 0.8, 0.1)),
+    "adam": lambda: (D.paper.adam(0.3, beta1=0.7, beta2=0.8, epsilon=0.1), jc.adam(0.3, 0.7, 0.8, 0.1)),
+    "adamax": lambda: (D.paper.adamax(0.3, beta1=0.7, beta2=0.8, epsilon=0.1), jc.adamax(0.3, 0.7, 0.8, 0.1)),
+    "nadam": lambda: (D.paper.nadam(0.3, mu=0.7, nu=0.8, epsilon=0.1, psi=0.2), jc.nadam(0.3, 0.7, 0.8, 0.1, 0.2)),
+    "amsgrad": lambda: (D.paper.amsgrad(0.3, beta1=0.7, beta2=0.8, epsilon=0.1), jc.amsgrad(0.3, 0.7, 0.8, 0.1)),
+}
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_papers_method_is_ours_in_the_papers_letters(name):
+    """Ours are held to their equations elsewhere."""
+    theirs, ours = PAPERS[name]()
+    assert theirs.update == ours.update
+    numbers, expected = (tx.init(jnp.zeros(2)).hyperparams for tx in (theirs, ours))
+    assert {k: v is None or float(v) for k, v in numbers.items()} == {k: v is None or float(v) for k, v in expected.items()}

@@ -1,0 +1,120 @@
+"""An optimizer's path is the sum of its gradients with these coefficients [D4]."""
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jaxopt_course as jc
+from jaxopt_course.optimizers import CATALOG
+from jaxopt_course.theory import unroll
+
+STEPS, ALPHA, LAM = 40, 0.1, 0.8
+AGE = np.arange(STEPS)[:, None] - np.arange(STEPS)  # t − i
+PAST = AGE >= 0
+CURVATURE = jnp.array([1.0, 10.0, 3.0])
+START = np.array([1.0, -0.5, 2.0])
+
+
+def wavy(x):
+    """Not convex, so that signs and sizes of gradients change."""
+    return 0.5 * (CURVATURE * x**2).sum() + jnp.cos(3 * x).sum()
+
+
+def closed(form):
+    return np.where(PAST, form(np.where(PAST, AGE, 0)), 0.0)
+
+
+HEAVY = closed(lambda age: ALPHA * (1 - LAM ** (age + 1)) / (1 - LAM))
+SHIFTED = closed(lambda age: ALPHA * (1 - LAM ** (age + 2)) / (1 - LAM))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "expected"),
+    [
+        (jc.sgd(ALPHA), closed(lambda age: ALPHA + 0.0 * age)),
+        (jc.momentum(ALPHA, LAM), HEAVY),
+        (jc.nesterov(ALPHA, LAM), HEAVY),
+        (jc.nesterov(ALPHA, LAM, form="shifted"), SHIFTED),
+        (optax.sgd(ALPHA, LAM), HEAVY),
+        (optax.sgd(ALPHA, LAM, nesterov=True), SHIFTED),
+    ],
+    ids=["sgd", "momentum", "look-ahead", "shifted", "optax momentum", "optax nesterov"],
+)
+def test_closed_forms(optimizer, expected):
+    np.testing.assert_allclose(unroll(optimizer, STEPS).gamma, expected, rtol=1e-12, atol=1e-15)
+
+
+def settings():
+    for name, entry in CATALOG.items():
+        for i, setting in enumerate((entry.settings, *entry.variants)):
+            if entry.linear:
+                yield pytest.param(entry, setting, id=f"{name}-{i}")
+
+
+@pytest.mark.parametrize(("entry", "setting"), list(settings()))
+def test_the_sum_is_the_path(entry, setting):
+    """x⁽ᵗ⁺¹⁾ = cₜx⁽⁰⁾ − Σγg to 1e-12, for every optimizer of the catalog, along its own path."""
+    held = (*entry.held, "mean") if setting.get("centred") else entry.held
+    found = unroll(entry.factory(**setting), STEPS, function=wavy, start=START, held=held)
+    np.testing.assert_allclose(found.sums, found.points[1:], rtol=1e-12, atol=1e-12)
+    assert (found.gamma[~PAST] == 0).all()
+    if setting.get("weight_decay", 0) == 0:
+        np.testing.assert_allclose(found.start, 1.0, rtol=1e-12)
+    assert np.abs(found.points[-1] - START).max() > 0.1
+
+
+def test_adams_diagonal_is_its_equation():
+    """γᵢᵗ = Σ_{s=i}^{t} α (1 − β₁) β₁^{s−i} / ((1 − β₁^{s+1}) (√v̂ₛ + ε)), with v̂ from the gradients in NumPy."""
+    b1, b2, eps = 0.8, 0.95, 1e-3
+    found = unroll(jc.adam(ALPHA, b1, b2, eps), STEPS, function=wavy, start=START, held=("v",))
+    v, expected, weights = np.zeros(3), np.zeros((STEPS, STEPS, 3)), np.zeros((STEPS, 3))
+    for t, g in enumerate(found.grads):
+        v = b2 * v + (1 - b2) * g**2
+        size = np.sqrt(v / (1 - b2 ** (t + 1))) + eps
+        weights[: t + 1] += (1 - b1) * b1 ** (t - np.arange(t + 1))[:, None] / (1 - b1 ** (t + 1)) / size * ALPHA
+        expected[t] = weights
+    np.testing.assert_allclose(found.gamma, expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "held"),
+    [(optax.adam(0.1), ("nu",)), (optax.rmsprop(0.01), ("nu",)), (optax.adagrad(0.1), ("sum_of_squares",))],
+    ids=["adam", "rmsprop", "adagrad"],
+)
+def test_foreign_optimizers(optimizer, held):
+    found = unroll(optimizer, STEPS, function=wavy, start=START, held=held)
+    np.testing.assert_allclose(found.sums, found.points[1:], rtol=1e-12, atol=1e-12)
+
+
+def test_given_gradients_are_used():
+    grads = np.random.default_rng(0).normal(size=(STEPS, 3))
+    found = unroll(jc.momentum(ALPHA, LAM), STEPS, grads=grads, start=START)
+    x, m = START, 0.0
+    for g, point in zip(grads, found.points[1:], strict=True):
+        m = LAM * m + ALPHA * g
+        x = x - m
+        np.testing.assert_allclose(point, x, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", [name for name, entry in CATALOG.items() if entry.held or not entry.linear])
+def test_plain_differentiation_is_refused(name):
+    """Held fields are needed: without them the sum misses the path, which is found out."""
+    entry = CATALOG[name]
+    with pytest.raises(ValueError, match="this optimizer is not linear in them"):
+        unroll(entry.factory(**entry.settings), 20, function=wavy, start=START)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"held": ("w",)}, ValueError, r"no field 'w'.*\(known: m, v\)"),
+        ({"held": "v"}, TypeError, "must be a list of names; got 'v'"),
+        ({"steps": 0}, ValueError, "steps"),
+        ({"grads": np.ones((3, 2))}, ValueError, r"grads must have shape \(5,\)"),
+        ({"grads": np.ones(5), "function": jnp.sum}, ValueError, "not both"),
+    ],
+)
+def test_bad_input(arguments, error, message):
+    with pytest.raises(error, match=message):
+        unroll(jc.adam(0.1), **{"steps": 5, **arguments})
