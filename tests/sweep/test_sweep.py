@@ -301,7 +301,7 @@ def test_names_of_the_problem_are_matched_too(problems):
         ({"sampler": samplers.shuffle}, TypeError, "sampler must be one of jc.samplers"),
         ({"space": jc.grid(learning_rate=[0.1], batch_size=[5]), "batch_size": 5}, ValueError, "batch_size is an axis"),
     ],
-    ids=str,
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else str(value),
 )
 def test_bad_arguments_are_refused(problems, options, error, message):
     given = {"problem": problems.model(), "factory": jc.sgd, "space": jc.grid(learning_rate=[0.1])} | options
