@@ -133,6 +133,8 @@ def bind(signature: inspect.Signature, where: str, args: tuple, kwargs: Mapping[
                 hash(value)
             except TypeError:
                 raise TypeError(f"{where}: {name} is static and must be hashable; got {value!r}") from None
+            if signature.parameters[name].annotation in (bool, "bool") and not isinstance(value, (bool, np.bool_)):
+                raise TypeError(f"{where}: {name} must be True or False; got {value!r}")
             sorted_.static[name] = value
         elif value is None and signature.parameters[name].default is not None:
             raise TypeError(f"{where}: {name} must be a number, an array or a schedule; got None")

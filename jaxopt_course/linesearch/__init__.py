@@ -8,13 +8,13 @@
 
 from jaxopt_course.linesearch.armijo import armijo
 from jaxopt_course.linesearch.exact import exact
-from jaxopt_course.linesearch.scalar import Bracket, Minimum, bracket, brent, golden
+from jaxopt_course.linesearch.scalar import Bracket, ScalarMinimum, bracket, brent, golden
 from jaxopt_course.linesearch.search import Outcome, Search, Status
 from jaxopt_course.linesearch.wolfe import wolfe
 
 __all__ = [
     "Bracket",
-    "Minimum",
+    "ScalarMinimum",
     "Outcome",
     "Search",
     "Status",

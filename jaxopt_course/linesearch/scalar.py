@@ -23,7 +23,7 @@ from jaxopt_course.checks import Interval
 from jaxopt_course.linesearch.search import Status, alternate, finite_or_inf
 from jaxopt_course.types import Scalar
 
-__all__ = ["METHODS", "Bracket", "Minimum", "bracket", "brent", "golden", "resolution"]
+__all__ = ["METHODS", "Bracket", "ScalarMinimum", "bracket", "brent", "golden", "resolution"]
 
 GOLDEN = (3 - math.sqrt(5)) / 2  # 0.382 of an interval, from either end
 EXPAND = 1 / (1 - GOLDEN)  # 1.618
@@ -47,7 +47,7 @@ class Bracket(NamedTuple):
     status: jax.Array
 
 
-class Minimum(NamedTuple):
+class ScalarMinimum(NamedTuple):
     """Where a function is least.
 
     Attributes:
@@ -126,7 +126,7 @@ def brent(
     rtol: Scalar = 1.5e-8,
     atol: Scalar = 1e-11,
     max_evaluations: int = 100,
-) -> Minimum:
+) -> ScalarMinimum:
     """Brent's method: parabolas where they help, golden section where they do not.
 
     Args:
@@ -137,7 +137,7 @@ def brent(
         max_evaluations: the budget.
 
     Returns:
-        A :class:`Minimum`. BUDGET: not that close yet; NON_FINITE: the function is not finite at any point tried.
+        A :class:`ScalarMinimum`. BUDGET: not that close yet; NON_FINITE: the function is not finite at any point tried.
 
     Raises:
         TypeError, ValueError: low ≥ high, a start outside, or a number that is not what it should be.
@@ -160,7 +160,7 @@ def golden(
     rtol: Scalar = 1.5e-8,
     atol: Scalar = 1e-11,
     max_evaluations: int = 100,
-) -> Minimum:
+) -> ScalarMinimum:
     """Golden section: each evaluation makes the interval 0.618 times as long (a little more, from another start).
 
     Args:
@@ -171,7 +171,7 @@ def golden(
         max_evaluations: the budget.
 
     Returns:
-        A :class:`Minimum`. BUDGET: not that close yet; NON_FINITE: the function is not finite at any point tried.
+        A :class:`ScalarMinimum`. BUDGET: not that close yet; NON_FINITE: the function is not finite at any point tried.
 
     Raises:
         TypeError, ValueError: low ≥ high, a start outside, or a number that is not what it should be.
@@ -185,7 +185,7 @@ def golden(
     return _minimize("golden", function, low, high, start, rtol, atol, max_evaluations)
 
 
-def _minimize(name: str, function: Function, low, high, start, rtol, atol, max_evaluations: int) -> Minimum:
+def _minimize(name: str, function: Function, low, high, start, rtol, atol, max_evaluations: int) -> ScalarMinimum:
     numbers = {"low": low, "high": high} | ({} if start is None else {"start": start})
     for key, number in numbers.items():
         checks.check_number(name, key, number)
@@ -225,7 +225,7 @@ class _Section(NamedTuple):
     used: jax.Array
 
 
-def _golden(at: Function, a, x, b, fx, rtol, atol, used, budget) -> Minimum:
+def _golden(at: Function, a, x, b, fx, rtol, atol, used, budget) -> ScalarMinimum:
     close = lambda s: s.b - s.a <= 2 * (rtol * jnp.abs(s.x) + atol)
 
     def aim(s: _Section) -> _Section:
@@ -260,7 +260,7 @@ class _Parabola(NamedTuple):
     used: jax.Array
 
 
-def _brent(at: Function, a, x, b, fx, rtol, atol, used, budget) -> Minimum:
+def _brent(at: Function, a, x, b, fx, rtol, atol, used, budget) -> ScalarMinimum:
     tolerance = lambda x: rtol * jnp.abs(x) + atol
     close = lambda s: jnp.abs(s.x - (s.a + s.b) / 2) <= 2 * tolerance(s.x) - (s.b - s.a) / 2
 
@@ -301,9 +301,9 @@ def _ranked(s: _Parabola, fu: jax.Array) -> _Parabola:
     return s._replace(a=a, b=b, x=x, w=w, v=v, fx=fx, fw=fw, fv=fv, used=s.used + 1)
 
 
-def _minimum(x: jax.Array, value: jax.Array, used: jax.Array, close: jax.Array) -> Minimum:
+def _minimum(x: jax.Array, value: jax.Array, used: jax.Array, close: jax.Array) -> ScalarMinimum:
     status = jnp.where(jnp.isinf(value), Status.NON_FINITE, jnp.where(close, Status.CONVERGED, Status.BUDGET))
-    return Minimum(x, value, used, status.astype(jnp.int32))
+    return ScalarMinimum(x, value, used, status.astype(jnp.int32))
 
 
 METHODS = {"brent": _brent, "golden": _golden}

@@ -31,6 +31,8 @@ class AverageState(NamedTuple):
     step: Int[Array, ""]
     average: Params
 
+    must_be_last = True
+
     def eval_params(self, params: Params) -> Params:
         """θ̄, in the parameters' dtypes."""
         return jax.tree.map(lambda mean, p: mean.astype(jnp.result_type(p)), self.average, params)

@@ -51,13 +51,18 @@ def decayed(factory: Callable[..., optax.GradientTransformation]) -> Callable[..
     References:
         Loshchilov & Hutter, Decoupled weight decay regularization, 2019. Lectures 001, 003, 004 [A2].
     """
-    name, signature = getattr(factory, "__name__", repr(factory)), inspect.signature(factory)
+    name = getattr(factory, "__name__", repr(factory))
+    if not callable(factory):
+        raise TypeError(f"decayed: needs a factory, as in decayed(jc.sgd)(0.1); got {factory!r}")
+    signature = inspect.signature(factory)
     if not getattr(factory, "has_hyperparams_in_state", False) or "learning_rate" not in signature.parameters:
         raise TypeError(f"decayed: needs a factory made by jc.optimizer, with a learning_rate; got {name}")
     if "weight_decay" in signature.parameters:
         raise TypeError(f"decayed: {name} has a weight_decay of its own")
 
     def build(*, weight_decay, decoupled, decay_by_rate, mask, **arguments):
+        if not (mask is None or callable(mask)):
+            raise TypeError(f"{name}: mask must be a function from the parameters to a tree of booleans; got {mask!r}")
         if not decoupled and not decay_by_rate:
             raise ValueError(f"{name}: decay_by_rate=False needs decoupled=True; a coupled decay is part of the gradient")
         step = factory(**arguments)
@@ -70,11 +75,10 @@ def decayed(factory: Callable[..., optax.GradientTransformation]) -> Callable[..
     numbers = [p for p in signature.parameters.values() if p.kind is not keyword]
     decay = inspect.Parameter("weight_decay", numbers[-1].kind, default=0.01, annotation=NonNegative)
     static = [p for p in signature.parameters.values() if p.kind is keyword]
-    static += [inspect.Parameter(k, keyword, default=v) for k, v in _KEYWORDS.items()]
+    switches = {"decoupled": True, "decay_by_rate": True}
+    static += [inspect.Parameter(k, keyword, default=v, annotation=bool) for k, v in switches.items()]
+    static.append(inspect.Parameter("mask", keyword, default=None))
     build.__name__, build.__qualname__, build.__doc__ = name, name, f"{name}, with weight decay; see :func:`decayed`."
     build.__signature__ = inspect.Signature([*numbers, decay, *static])  # type: ignore[attr-defined]
     build.__annotations__ = typing.get_type_hints(factory, include_extras=True) | {"weight_decay": NonNegative}
     return optimizer(build)
-
-
-_KEYWORDS = {"decoupled": True, "decay_by_rate": True, "mask": None}

@@ -34,6 +34,8 @@ class LineSearchState(NamedTuple):
     num_linesearch_steps: jax.Array
     status: jax.Array
 
+    must_be_last = True
+
 
 def _along(direction, step_size):
     return (step_size * direction,)

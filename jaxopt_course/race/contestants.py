@@ -51,6 +51,8 @@ def contestants(
     if isinstance(optimizers, Mapping):
         found = [Contestant(str(name), factory, grid or GRID) for name, factory in optimizers.items()]
     else:
+        if not isinstance(optimizers, Iterable):
+            raise TypeError(f"{where}: optimizers must be 'all', names, or name → function; got {optimizers!r}")
         names: Iterable[Any] = [optimizers] if isinstance(optimizers, str) else optimizers
         names = CATALOG if tuple(names) == ("all",) else names
         found = [_by_name(where, name, grid) for name in dict.fromkeys(names)]

@@ -20,6 +20,7 @@ from jaxopt_course.transform import inject
 
 __all__ = ["foreign"]
 
+ALIASES = ("lr", "rate", "alpha", "eta", "gamma", "step_size")
 AROUND = (0.1, 0.3, 1.0, 3.0, 10.0)  # times the factory's own default
 
 
@@ -46,6 +47,8 @@ def foreign(where: str, name: str) -> tuple[Callable[[float], optax.GradientTran
         example = f"race(problem, {{{name!r}: lambda rate: {name}(...)}})"
         raise TypeError(f"{where}: {name} needs more than a learning rate: {', '.join(missing)}; give a function: {example}")
     rate = next((p for p in parameters if p.name == "learning_rate"), None)
+    if other := [p.name for p in parameters if p.name in ALIASES and rate is None]:
+        raise TypeError(f"{where}: {name} calls its learning rate {other[0]}; give a function: {{{name!r}: {name}}}")
     if rate is None:
         _try(where, name, function())
         return lambda _: function(), (math.nan,)
@@ -67,7 +70,7 @@ def _find(where: str, name: str) -> Callable[..., Any]:
     except (ImportError, ValueError, TypeError) as error:  # the last two: names like '.sgd'
         raise ValueError(f"{where}: unknown optimizer {name!r}: there is no module {path!r} here ({error})") from None
     found = getattr(module, last, None)
-    if not inspect.isfunction(found):
+    if not inspect.isfunction(found) or last.startswith("scale_by_"):  # a kernel's step goes uphill
         raise ValueError(f"{where}: unknown optimizer {name!r}{checks.closest(name, _factories(module))}")
     return found
 

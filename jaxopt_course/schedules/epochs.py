@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from jaxopt_course import checks
 
 __all__ = ["epochs"]
@@ -36,10 +38,12 @@ def epochs(count: float, data: Any, batch_size: int, *, drop_remainder: bool = F
         Lecture 002 counts in epochs [C4].
     """
     examples = getattr(data, "num_examples", data)
-    if not isinstance(examples, int):
+    if not isinstance(examples, (int, np.integer)):
         raise TypeError(f"epochs: data must be a problem, or the number of its training examples; got {data!r:.100}")
     checks.check_positive_integer("epochs", "data", examples)
-    checks.check_positive_integer("epochs", "batch_size", batch_size, maximum=examples)
+    checks.check_positive_integer("epochs", "batch_size", batch_size, maximum=int(examples))
     checks.check_number("epochs", "count", count, checks.Interval(0))
+    if not isinstance(drop_remainder, (bool, np.bool_)):
+        raise TypeError(f"epochs: drop_remainder must be True or False; got {drop_remainder!r}")
     whole, ragged = divmod(examples, batch_size)
     return round(count * (whole + bool(ragged and not drop_remainder)))

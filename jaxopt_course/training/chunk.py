@@ -97,10 +97,11 @@ def line_search_evaluations(opt_state: OptState) -> jax.Array | None:
     return sum((jnp.sum(value) for _, value in found), jnp.int32(0)) if found else None
 
 
-def line_search_step_size(opt_state: OptState) -> jax.Array | None:
-    """The step size that the last update's line search found, by its field's name; None without one, or with several."""
-    found = optax.tree.get_all_with_path(opt_state, "step_size", lambda path, _: isinstance(path[-1], NamedTupleKey))
-    return found[0][1] if len(found) == 1 else None
+def found_out(opt_state: OptState) -> dict[str, jax.Array]:
+    """What an optimizer finds out by itself: a line search's step size, a plateau's scale; those that it has one of."""
+    named = lambda path, _: isinstance(path[-1], NamedTupleKey)
+    fields = {name: optax.tree.get_all_with_path(opt_state, name, named) for name in ("step_size", "scale")}
+    return {name: found[0][1] for name, found in fields.items() if len(found) == 1 and jnp.ndim(found[0][1]) == 0}
 
 
 def block_size(batch_size: int, capacity: int) -> int:
@@ -136,8 +137,7 @@ def _record(program: Program, report: Report, state: TrainState, regularized: bo
     extra: dict[str, Any] = {}
     if (searched := line_search_evaluations(state.opt_state)) is not None:
         extra["gradient_evaluations"] = 1 + searched
-        if (step_size := line_search_step_size(state.opt_state)) is not None:
-            extra["step_size"] = step_size
+    extra |= found_out(state.opt_state)
     if "gradient_norm" in program.record:
         extra["gradient_norm"] = optax.tree.norm(report.grads)
     if "params" in program.record:

@@ -96,7 +96,7 @@ def _describe(name: str) -> str:
         "loss": "weighted mean loss of the step's batch, at the gradient point",
         "objective": "loss plus the regulariser",
         "examples": "training examples seen, this step's included",
-        "gradient_evaluations": "gradients taken, those of line searches included",
+        "gradient_evaluations": "gradients taken so far, and evaluations in line searches",
         "seconds": "seconds of training, compilation not counted",
     }
     if name in known:

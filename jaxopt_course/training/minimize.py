@@ -138,6 +138,7 @@ def minimize(
     )
     records, done, fired = jax.device_get(outcome)
     records = jax.tree.map(lambda leaf: leaf[:done], records)
+    records["gradient_evaluations"] = np.cumsum(records.get("gradient_evaluations", np.ones(done, int)))
     path = records.pop("params")
     points = jax.tree.map(lambda first, rest: np.concatenate([np.asarray(first)[None], rest]), point, path)
     constants = {k: np.broadcast_to(v, done) for k, v in hyperparams(opt_state).items() if k not in records}

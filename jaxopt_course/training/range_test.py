@@ -13,6 +13,7 @@ import optax
 from jaxopt_course import checks
 from jaxopt_course.problems.objective import Problem
 from jaxopt_course.training.fit import fit
+from jaxopt_course.training.state import as_transformation
 from jaxopt_course.types import Key, Positive, Schedule, parametric
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ def range_test(
         A :class:`RangeTest`; ``.plot()`` draws it.
 
     Raises:
-        TypeError, ValueError: an argument is not what it should be, or the loss is not finite from the start.
+        TypeError, ValueError: an argument is not what it should be, the loss is not finite from the start, or it never falls
+            by more than its noise.
 
     >>> import jaxopt_course as jc
     >>> test = range_test(jc.problems.digits(), jc.sgd, low=1e-4, high=100, steps=100)
@@ -93,9 +95,11 @@ def range_test(
     checks.check_number("range_test", "high", high, checks.Interval(float(low), open_low=True))
     if checks.check_positive_integer("range_test", "steps", steps) < 10:
         raise ValueError(f"range_test: steps must be an integer >= 10; got {steps}")
+    if batch_size is not None:
+        checks.check_positive_integer("range_test", "batch_size", batch_size, maximum=problem.num_examples)
     if not callable(factory) or isinstance(factory, optax.GradientTransformation):
         raise TypeError(f"range_test: factory must be a function from a learning rate to an optimizer; got {factory!r}")
-    optimizer = factory(rising(low, high, steps))
+    optimizer = as_transformation("range_test: what factory returns", factory(rising(low, high, steps)))
     result = fit(problem, optimizer, batch_size=batch_size, steps=steps, key=key, evaluate=None, nonfinite="stop")
     losses = np.asarray(result.history["objective" if problem.regularizer else "loss"].values, float)
     rates = np.asarray(rising(low, high, steps)(jnp.arange(len(losses))), float)
@@ -114,6 +118,12 @@ def _seen(rates: np.ndarray, losses: np.ndarray, problem: Problem, batch_size: i
     smooth = lambda order: gaussian_filter1d(np.minimum(losses, ceiling), SMOOTHING * steps, order=order, mode="nearest")
     smoothed = smooth(0)
     lowest = int(np.argmin(smoothed))
+    noise = np.median(np.abs(np.diff(losses))) + 1e-3 * abs(first)  # between neighbouring steps
+    if not smoothed[0] - smoothed[lowest] > noise:
+        raise ValueError(
+            f"range_test: the loss never fell by more than its noise ({noise:.2g}) between rates {rates[0]:.2g} and "
+            f"{rates[-1]:.2g}: widen the range, take more steps, or see whether factory uses the rate that it is given"
+        )
     steepest = int(np.argmin(smooth(1)[: lowest + 1]))
     attributes = {"problem": problem.name, "steps": steps, "batch_size": batch_size or 32}
     attributes |= {"steepest": float(rates[steepest]), "lowest": float(rates[lowest])}

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import optax
 
-from jaxopt_course.transform.points import ChainState, displaced_paths
+from jaxopt_course.transform.points import ChainState, displaced_paths, must_be_last
 from jaxopt_course.types import Params, Updates
 
 __all__ = ["ChainState", "chain"]
@@ -52,9 +52,11 @@ class ChainInit:
         state = ChainState(tuple(init(params) for init in self.inits))
         displaced_paths(state)  # raises where two displacements meet
         for i, member in enumerate(state.members[:-1]):
+            tail = ChainUpdate(self.update.members[i + 1 :]), ChainState(state.members[i + 1 :])
             if paths := displaced_paths(member):
-                tail = ChainUpdate(self.update.members[i + 1 :]), ChainState(state.members[i + 1 :])
                 _check_leaves_alone(*tail, params, paths)
+            if last := must_be_last(member):
+                _check_unchanged(*tail, params, type(last).__name__)
         return state
 
 
@@ -71,8 +73,8 @@ def chain(*transforms: optax.GradientTransformation) -> optax.GradientTransforma
 
     Raises:
         TypeError: a member is not a gradient transformation.
-        ValueError (from ``init``): two look-aheads displace one leaf, or a member behind a look-ahead rescales its step or
-            searches along it [D3].
+        ValueError (from ``init``): two look-aheads displace one leaf; a member behind a look-ahead rescales its step or
+            searches along it [D3]; or one behind an average or a line search changes the step at all.
 
     >>> import jaxopt_course as jc
     >>> clip = optax.clip_by_global_norm(1.0)
@@ -82,7 +84,8 @@ def chain(*transforms: optax.GradientTransformation) -> optax.GradientTransforma
     inits, members = [], []
     for transform in transforms:
         if not isinstance(transform, optax.GradientTransformation):
-            raise TypeError(f"chain: members must be gradient transformations, pairs (init, update); got {transform!r}")
+            hint = " (call the factory: jc.adam(1e-3))" if callable(transform) else ""
+            raise TypeError(f"chain: members must be gradient transformations, pairs (init, update); got {transform!r}{hint}")
         if isinstance(transform.update, ChainUpdate):
             inits += transform.init.inits  # type: ignore[attr-defined]  # a ChainInit, as its update is a ChainUpdate
             members += transform.update.members
@@ -93,18 +96,40 @@ def chain(*transforms: optax.GradientTransformation) -> optax.GradientTransforma
     return optax.GradientTransformationExtraArgs(ChainInit(tuple(inits), update), update)
 
 
-def _check_leaves_alone(tail: ChainUpdate, state: ChainState, params: Params, paths: set[Any]) -> None:
-    """Raise unless the tail only adds to the steps at ``paths``: a look-ahead is exact only if the step is −m.
-
-    Read off the tail's program, so that it holds for every value of its numbers.
-    """
+def _program(tail: ChainUpdate, state: ChainState, params: Params) -> Any:
+    """What a tail does to the updates, as a program: it holds for every value of its numbers."""
 
     def apply(updates):
         extra = {"value": 0.0, "grad": updates, "value_fn": lambda p: 0.0 * sum(x.sum() for x in jax.tree.leaves(p))}
         return tail(updates, state, params, **extra)[0]
 
     with jax.disable_jit():
-        program = jax.make_jaxpr(apply)(jax.tree.map(jax.numpy.zeros_like, params)).jaxpr
+        return jax.make_jaxpr(apply)(jax.tree.map(jax.numpy.zeros_like, params)).jaxpr
+
+
+def _check_unchanged(tail: ChainUpdate, state: ChainState, params: Params, name: str) -> None:
+    """Raise unless the tail hands on the steps as they are: what was averaged, or searched for, is then what is done."""
+    program = _program(tail, state, params)
+    for (path, _), var, out in zip(jax.tree_util.tree_leaves_with_path(params), program.invars, program.outvars, strict=True):
+        if _carrier(program, out, ("convert_element_type", "copy")) is not var:
+            leaf = jax.tree_util.keystr(path) or "params"
+            raise ValueError(
+                f"chain: a transformation behind {name} changes the step of {leaf}, which was averaged, or searched for, "
+                "as it was: put it before, as in averaged(plateau(...))"
+            )
+
+
+def _carrier(program: Any, out: Any, carrying: tuple[str, ...]) -> Any:
+    """The variable that ``out`` was before operations of these names."""
+    producer = {var: equation for equation in program.eqns for var in equation.outvars}
+    while (equation := producer.get(out)) is not None and equation.primitive.name in carrying:
+        out = equation.invars[0]
+    return out
+
+
+def _check_leaves_alone(tail: ChainUpdate, state: ChainState, params: Params, paths: set[Any]) -> None:
+    """Raise unless the tail only adds to the steps at ``paths``: a look-ahead is exact only if the step is −m."""
+    program = _program(tail, state, params)
     for (path, _), var, out in zip(jax.tree_util.tree_leaves_with_path(params), program.invars, program.outvars, strict=True):
         if path in paths and not _only_adds(program, var, out):
             name = jax.tree_util.keystr(path) or "params"

@@ -240,12 +240,20 @@ def _injecting() -> bool:
 
 
 def _as_hyperparameter(where: str, name: str, value: Any, interval: checks.Interval | None) -> Any:
-    if value is None or isinstance(value, Schedule) or (isinstance(value, Parametric) and interval is None):
+    if value is None or (isinstance(value, Parametric) and not isinstance(value, Schedule) and interval is None):
         return value
-    if callable(value) and not isinstance(value, Parametric):
-        return as_schedule(where, name, value)
+    if isinstance(value, Schedule) or (callable(value) and not isinstance(value, Parametric)):
+        schedule = value if isinstance(value, Schedule) else as_schedule(where, name, value)
+        if interval is not None:  # inside a trace the value is traced, and passes
+            checks.check_number(where, f"{name} at step 0", _first_value(schedule), interval)
+        return schedule
     checks.check_number(where, name, value, interval, also=", an array or a schedule")
     return value
+
+
+@jax.jit
+def _first_value(schedule: Schedule) -> jax.Array:
+    return schedule(0)
 
 
 def _is_number(value: Any, parameter: inspect.Parameter) -> bool:

@@ -19,7 +19,7 @@ from optax.contrib import ScheduleFreeState, schedule_free_eval_params
 from jaxopt_course.transform.hyperparams import HyperparamsState
 from jaxopt_course.types import OptState, Params, real_dtype
 
-__all__ = ["ChainState", "displaced_paths", "eval_params", "gradient_point", "look_ahead"]
+__all__ = ["ChainState", "displaced_paths", "eval_params", "gradient_point", "look_ahead", "must_be_last"]
 
 
 class ChainState(NamedTuple):
@@ -134,6 +134,11 @@ def displaced_paths(opt_state: OptState) -> set[Any]:
     return paths
 
 
+def must_be_last(opt_state: OptState) -> Any:
+    """The first state in ``opt_state`` that says ``must_be_last = True``: an average, a line search. None without one."""
+    return next((state for state, _ in _find(opt_state, "must_be_last")), None)
+
+
 def _find(state: Any, method: str, owner: HyperparamsState | None = None) -> Iterator[tuple[Any, Any]]:
     """Every state in ``state`` that defines ``method``, with the hyperparameters' state that it belongs to."""
     if _defines(state, method):
@@ -154,13 +159,13 @@ def _find(state: Any, method: str, owner: HyperparamsState | None = None) -> Ite
         )
     )
     children = [c for c in jax.tree.leaves(state, is_leaf=interesting) if interesting(c)]
-    if is_foreign_chain and method == "looks_ahead":
+    if is_foreign_chain and method in ("looks_ahead", "eval_params"):
         members = list(state.values()) if isinstance(state, dict) else list(state)
-        behind = [member for member in members[:-1] if any(True for _ in _find(member, method, owner))]
-        if behind:
+        what = {"looks_ahead": "a look-ahead", "eval_params": "an average"}[method]
+        if any(True for member in members[:-1] for _ in _find(member, method, owner)):
             raise ValueError(
-                "optax.chain has a transformation behind a look-ahead, which must not change its step: "
-                "use jaxopt_course.chain, which checks that, or put the look-ahead last"
+                f"optax.chain has a transformation behind {what}, which must not change its step: "
+                f"use jaxopt_course.chain, which checks that, or put {what.split()[1]} last"
             )
     for child in children:
         yield from _find(child, method, owner)

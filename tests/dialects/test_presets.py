@@ -89,7 +89,7 @@ def test_a_switch_of_keras_that_is_not_here_raises_and_says_what_to_use(method, 
 
 
 BAD = {
-    "torch's params": (lambda: D.torch.adam(iter(()), lr=0.1), TypeError, "multiple values.*no `params` here"),
+    "torch's params": (lambda: D.torch.adam(iter(()), lr=0.1), TypeError, "parameters are not given here, but to init"),
     "params by name": (lambda: D.torch.sgd(params=[], lr=0.1), TypeError, "'params'.*no `params` here"),
     "an unknown argument": (lambda: D.torch.adam(beta=0.9), TypeError, "unknown argument 'beta'; did you mean 'betas'"),
     "one beta": (lambda: D.torch.adam(betas=0.9), TypeError, "dialects.torch.adam: betas must be a pair"),

@@ -65,6 +65,8 @@ def test_race():
         ("optax.contrib.dpsgd", TypeError, "needs more than a learning rate: l2_norm_clip, noise_multiplier, seed"),
         ("optax.contrib.sophia", TypeError, "needs more than fit gives .*obj_fn must be provided"),
         ("math.exp", ValueError, "unknown optimizer 'math.exp'"),
+        ("optax.scale_by_adam", ValueError, "did you mean 'optax.adam'"),
+        ("jaxopt_course.optimizers.dialects.torch.adam", TypeError, "calls its learning rate lr; give a function"),
     ],
 )
 def test_bad_names(name, error, message):

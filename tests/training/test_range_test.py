@@ -51,6 +51,9 @@ def test_digits_and_its_picture():
         ({"low": 1.0, "high": 0.5}, ValueError, "high must be a number > 1"),
         ({"steps": 5}, ValueError, "steps must be an integer >= 10"),
         ({"factory": jc.sgd(0.1)}, TypeError, "factory must be a function from a learning rate"),
+        ({"factory": lambda rate: jc.sgd(0.0)}, ValueError, "never fell by more than its noise"),
+        ({"factory": lambda rate: 3}, TypeError, "what factory returns"),
+        ({"batch_size": 65}, ValueError, "batch_size must be an integer from 1 to 64"),
         ({"low": 1e20, "high": 1e30}, ValueError, "finite for .* steps only; begin at a lower rate"),
     ],
 )

@@ -27,7 +27,7 @@ __all__ = [
     "adadelta", "adagrad", "adam", "adamax", "adamw", "nadam", "rmsprop", "sgd",
 ]  # fmt: skip
 
-_AVERAGE = "optax.incremental_update of averaged parameters, in your own loop"
+_AVERAGE = "jc.averaged(optimizer, decay, bias_correction=False)"
 _preset = preset(
     "keras",
     {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
@@ -68,6 +68,9 @@ def preset(
 
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> T:
+            if args and (isinstance(args[0], (list, tuple, dict, Iterator)) or np.ndim(args[0]) > 0):
+                hint = "parameters are not given here, but to init; the first argument is the learning rate"
+                raise TypeError(f"{where}: {hint}; got {args[0]!r:.100}")
             try:
                 numbers, static = checks.bind(signature, where, args, kwargs)
             except TypeError as error:
