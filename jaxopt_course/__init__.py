@@ -84,8 +84,7 @@ from jaxopt_course.transform import (
 )
 
 if TYPE_CHECKING:
-    from jaxopt_course import testing, theory
-    from jaxopt_course.optimizers import dialects
+    from jaxopt_course import dialects, testing, theory
 
 __all__ = [
     # optimizers
@@ -115,7 +114,7 @@ __all__ = [
 _LAZY = {  # what loads on first use: with `testing` comes chex
     "testing": "jaxopt_course.testing",
     "theory": "jaxopt_course.theory",
-    "dialects": "jaxopt_course.optimizers.dialects",
+    "dialects": "jaxopt_course.dialects",
 }
 
 

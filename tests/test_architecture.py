@@ -25,6 +25,7 @@ LAYERS = {
     "optimizers": {"transform", "schedules", "linesearch", "types", "checks"},
     "training": {"transform", "schedules.batch_size", "problems.objective", "types", "checks"},
     "sweep": {"statistics", "training", "transform", "problems.objective", "types", "checks"},
+    "dialects": {"optimizers", "schedules", "transform", "types", "checks"},
     "testing": {"transform", "types", "checks"},
     "theory": {"transform", "types", "checks"},
     "report": {"types", "checks"},

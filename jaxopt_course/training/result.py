@@ -83,9 +83,11 @@ class Result:
         return {name: float(value) for name, value in values.items()}
 
     def plot(self, **options: Any) -> Any:
-        """The history as a figure (see :func:`jaxopt_course.report.curves.history`)."""
+        """The history as a figure, over examples if the batch size changed (:func:`jaxopt_course.report.curves.history`)."""
         from jaxopt_course.report import curves
 
+        if len(self.log.plan.stages) > 1:
+            options.setdefault("x", "examples")
         return curves.history(self.history, **options)
 
     def __repr__(self) -> str:

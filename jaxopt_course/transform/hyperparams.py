@@ -45,6 +45,9 @@ class Rule:
     def name(self) -> str:
         return getattr(self.factory, "__name__", repr(self.factory))
 
+    def __repr__(self) -> str:
+        return f"{self.name}({', '.join(f'{name}={value!r}' for name, value in self.static)})"
+
     def build(self, numbers: Mapping[str, Any]) -> optax.GradientTransformationExtraArgs:
         """The transformation for these numbers, as arrays."""
         as_array = lambda x: jnp.asarray(x, jnp.result_type(float)) if isinstance(x, (int, float)) else x

@@ -66,7 +66,7 @@ def test_race():
         ("optax.contrib.sophia", TypeError, "needs more than fit gives .*obj_fn must be provided"),
         ("math.exp", ValueError, "unknown optimizer 'math.exp'"),
         ("optax.scale_by_adam", ValueError, "did you mean 'optax.adam'"),
-        ("jaxopt_course.optimizers.dialects.torch.adam", TypeError, "calls its learning rate lr; give a function"),
+        ("jaxopt_course.dialects.torch.adam", TypeError, "calls its learning rate lr; give a function"),
     ],
 )
 def test_bad_names(name, error, message):

@@ -17,7 +17,7 @@ from typing import Any
 import optax
 
 from jaxopt_course import optimizers as ours
-from jaxopt_course.optimizers.dialects.preset import off, pair, preset, times, with_decay
+from jaxopt_course.dialects.preset import off, pair, preset, times, with_decay
 from jaxopt_course.schedules import time_based
 from jaxopt_course.transform import chain
 

@@ -20,6 +20,6 @@ Traceback (most recent call last):
 ValueError: dialects.keras.adam: clipvalue=1.0 is not here; use jc.chain(optax.clip(...), ...)
 """
 
-from jaxopt_course.optimizers.dialects import keras, optax, paper, torch
+from jaxopt_course.dialects import keras, optax, paper, torch
 
 __all__ = ["keras", "optax", "paper", "torch"]

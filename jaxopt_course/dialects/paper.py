@@ -15,7 +15,7 @@ from typing import Any
 import optax
 
 from jaxopt_course import optimizers as ours
-from jaxopt_course.optimizers.dialects.preset import preset, times
+from jaxopt_course.dialects.preset import preset, times
 
 __all__ = [
     "adadelta", "adagrad", "adam", "adamax", "adamw", "amsgrad", "momentum", "nadam", "nesterov", "rmsprop", "sgd",

@@ -15,7 +15,7 @@ from typing import Any
 import optax
 
 from jaxopt_course import optimizers as ours
-from jaxopt_course.optimizers.dialects.preset import Switch, off, preset, with_decay
+from jaxopt_course.dialects.preset import Switch, off, preset, with_decay
 
 __all__ = [
     "adadelta", "adagrad", "adam", "adamax", "adamaxw", "adamw", "amsgrad", "nadam", "nadamw", "rmsprop", "sgd",
