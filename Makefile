@@ -36,6 +36,7 @@ bench: .venv/.installed          ## against the other frameworks (installs the e
 	$(BIN)/python -m benchmarks.cold
 	$(BIN)/python -m benchmarks.overhead
 	$(BIN)/python -m benchmarks.leaves
+	$(BIN)/python -m benchmarks.sweeps
 	$(BIN)/python -m benchmarks.table
 
 clean:

@@ -44,6 +44,14 @@ def checks(record: dict) -> str:
     return "\n".join([*lines, "", _origin(record, f"medians of {record['rounds']} interleaved rounds (range)")])
 
 
+def sweeps(record: dict) -> str:
+    """Many trainings at once: seconds of each peer ÷ ours, and what is promised."""
+    from benchmarks import sweeps
+
+    how = f"median of {record['rounds']} interleaved rounds (range)"
+    return "\n".join([sweeps.show(record), "", _origin(record | {"platform": "cpu"}, how)])
+
+
 def _origin(record: dict, how: str) -> str:
     m = record["machine"]
     used = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
@@ -62,7 +70,8 @@ def fill(text: str) -> str:
         if path is None:
             return match[0]
         record = json.loads(path.read_text())
-        return f"{head}{steps(record) if 'rows' in record else checks(record)}\n{tail}"
+        show = sweeps if name == "sweeps" else steps if "rows" in record else checks
+        return f"{head}{show(record)}\n{tail}"
 
     return BLOCK.sub(replace, text)
 
