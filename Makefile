@@ -21,7 +21,7 @@ test-all: .venv/.installed       ## the quick suite and everything slow
 
 parity: .venv/.installed         ## the dialects against the real torch, Keras and optax, where those install
 	$(BIN)/pip install --quiet $(CONSTRAINTS) --editable '.[test,parity]' || echo 'torch or Keras does not install: only what is there is compared'
-	$(BIN)/pytest -m parity tests/dialects $(ARGS)
+	$(BIN)/pytest -m parity tests/dialects tests/optimizers $(ARGS)
 
 lint: .venv/.installed
 	$(BIN)/ruff check .

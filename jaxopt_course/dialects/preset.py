@@ -81,12 +81,12 @@ def preset(
                 if switch.instead and not _same(value, switch.default):
                     raise ValueError(f"{where}: {name}={value!r} is not here; use {switch.instead}")
             try:
-                return function(**{name: arguments[name] for name in own.parameters})  # type: ignore[call-arg]
+                return function(**{name: arguments[name] for name in own.parameters})  # type: ignore[call-arg]  # P's, by name
             except (TypeError, ValueError) as error:
                 raise type(error)(f"{where}: {str(error).removeprefix(': ')}") from None
 
-        call.__signature__ = signature  # type: ignore[attr-defined]
-        call.refused = tuple(name for name, switch in switches.items() if switch.instead)  # type: ignore[attr-defined]
+        call.__signature__ = signature  # type: ignore[attr-defined]  # what help() and inspect show
+        call.refused = tuple(name for name, switch in switches.items() if switch.instead)  # type: ignore[attr-defined]  # for the table
         call.has_hyperparams_in_state = True  # type: ignore[attr-defined]  # `jc.inject` has nothing to add
         return call
 

@@ -79,6 +79,6 @@ def decayed(factory: Callable[..., optax.GradientTransformation]) -> Callable[..
     static += [inspect.Parameter(k, keyword, default=v, annotation=bool) for k, v in switches.items()]
     static.append(inspect.Parameter("mask", keyword, default=None))
     build.__name__, build.__qualname__, build.__doc__ = name, name, f"{name}, with weight decay; see :func:`decayed`."
-    build.__signature__ = inspect.Signature([*numbers, decay, *static])  # type: ignore[attr-defined]
+    build.__signature__ = inspect.Signature([*numbers, decay, *static])  # type: ignore[attr-defined]  # what `optimizer` binds
     build.__annotations__ = typing.get_type_hints(factory, include_extras=True) | {"weight_decay": NonNegative}
     return optimizer(build)

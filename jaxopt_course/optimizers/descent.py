@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import optax
 
-from jaxopt_course.transform import map_leaves, optimizer
+from jaxopt_course.transform import optimizer, scale_leaves
 from jaxopt_course.types import NonNegative
 
-if TYPE_CHECKING:
-    from jaxtyping import Array, Float
-
 __all__ = ["scale_by_learning_rate", "sgd"]
-
-
-def _scale(g: Float[Array, ...], factor: Float[Array, ""]):
-    return (factor * g,)
 
 
 @optimizer
@@ -41,8 +32,7 @@ def scale_by_learning_rate(learning_rate: NonNegative):
     """
 
     def update(updates, state, params=None):
-        (steps,) = map_leaves(_scale, updates, factor=-learning_rate)
-        return steps, state
+        return scale_leaves(-learning_rate, updates), state
 
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
 

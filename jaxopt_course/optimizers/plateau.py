@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_course.checks import Interval
-from jaxopt_course.transform import chain, map_leaves, optimizer
+from jaxopt_course.transform import chain, optimizer, scale_leaves
 from jaxopt_course.types import Fraction, NonNegative
 
 if TYPE_CHECKING:
@@ -37,10 +37,6 @@ class PlateauState(NamedTuple):
     rest: Int[Array, ""]
     total: Float[Array, ""]
     seen: Int[Array, ""]
-
-
-def _scale(u, scale):
-    return (scale * u,)
 
 
 def _look(state: PlateauState, mean, factor, patience, rtol, atol, cooldown, min_scale) -> PlateauState:
@@ -84,8 +80,7 @@ def reduce_on_plateau(
         looked = _look(state, total / state.seen, factor, patience, rtol, atol, cooldown, min_scale)
         ended = state.seen >= window
         state = PlateauState(*(jnp.where(ended, new, old) for new, old in zip(looked, state, strict=True)))
-        (steps,) = map_leaves(_scale, updates, scale=state.scale)
-        return steps, state
+        return scale_leaves(state.scale, updates), state
 
     return optax.GradientTransformationExtraArgs(init, update)
 

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_course.linesearch import Search
-from jaxopt_course.transform import chain, map_leaves, optimizer
+from jaxopt_course.transform import chain, map_leaves, optimizer, scale_leaves
 from jaxopt_course.types import Params, Positive, Updates, real_dtype
 
 __all__ = ["LineSearchState", "line_search", "scale_by_line_search"]
@@ -35,10 +35,6 @@ class LineSearchState(NamedTuple):
     status: jax.Array
 
     must_be_last = True
-
-
-def _along(direction, step_size):
-    return (step_size * direction,)
 
 
 def _taken(direction, step_size):
@@ -167,7 +163,7 @@ def _phi(value_fn: Callable[[Params], Any] | None, params: Params | None, direct
     is_gap = lambda node: isinstance(node, optax.MaskedNode)
     if any(map(is_gap, jax.tree.leaves(params, is_leaf=is_gap))):
         raise ValueError("line_search.update: inside a mask or partition it has a part of what value_fn takes; put it outside")
-    return lambda step: value_fn(optax.apply_updates(params, map_leaves(_along, direction, step_size=step)[0]))
+    return lambda step: value_fn(optax.apply_updates(params, scale_leaves(step, direction)))
 
 
 def _inner_product(grad: Updates, direction: Updates) -> jax.Array:

@@ -115,7 +115,7 @@ def newton(where: str, coordinates: Coordinates, loss: ScoreLoss, contrasts: np.
 def _newton_step(hessian: Callable[[np.ndarray], np.ndarray], gradient: np.ndarray) -> np.ndarray:
     from scipy.sparse.linalg import LinearOperator, cg
 
-    operator = LinearOperator((len(gradient),) * 2, matvec=hessian, dtype=float)  # type: ignore[call-arg]
+    operator = LinearOperator((len(gradient),) * 2, matvec=hessian, dtype=float)  # type: ignore[call-arg]  # scipy has no types here
     return cg(operator, -gradient, rtol=1e-10, atol=0.0, maxiter=10 * len(gradient))[0]
 
 

@@ -149,7 +149,7 @@ def _strength(where: str, problem: Problem) -> tuple[float, bool]:
     if problem.regularizer is None:
         return 0.0, True
     regularizer = cast(Regularizer, problem.regularizer)
-    if regularizer.rule is not regularizers.l2.__wrapped__:  # type: ignore[attr-defined]
+    if regularizer.rule is not regularizers.l2.__wrapped__:  # type: ignore[attr-defined]  # the rule that `parametric` wrapped
         raise ValueError(f"{where}: the regulariser must be l2 or None; got {regularizer!r}")
     return float(regularizer.numbers["regularization"]), dict(regularizer.static)["exclude_bias"]
 

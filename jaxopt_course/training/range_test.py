@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["RangeTest", "range_test"]
 
 SMOOTHING = 0.02  # the standard deviation of the average over neighbours, as a part of the whole run
-EXPLODED = 2.0  # times the first losses: nothing more to see
+EXPLODED = 2.0  # times the first losses; higher ones are cut to that before they are averaged
 
 
 @parametric(Schedule)
@@ -96,7 +96,7 @@ def range_test(
     if checks.check_positive_integer("range_test", "steps", steps) < 10:
         raise ValueError(f"range_test: steps must be an integer >= 10; got {steps}")
     if batch_size is not None:
-        checks.check_positive_integer("range_test", "batch_size", batch_size, maximum=problem.num_examples)
+        checks.check_positive_integer("range_test", "batch_size", batch_size)
     if not callable(factory) or isinstance(factory, optax.GradientTransformation):
         raise TypeError(f"range_test: factory must be a function from a learning rate to an optimizer; got {factory!r}")
     optimizer = as_transformation("range_test: what factory returns", factory(rising(low, high, steps)))
@@ -106,16 +106,18 @@ def range_test(
     finite = np.isfinite(losses)
     if finite.sum() < 10:
         raise ValueError(f"range_test: the loss was finite for {finite.sum()} steps only; begin at a lower rate than {low}")
-    return _seen(rates[finite], losses[finite], problem, batch_size, steps)
+    attributes = {"problem": problem.name, "steps": steps, "batch_size": result.history.attrs["batch_size"]}
+    return _seen(rates[finite], losses[finite], attributes)
 
 
-def _seen(rates: np.ndarray, losses: np.ndarray, problem: Problem, batch_size: int | None, steps: int) -> RangeTest:
+def _seen(rates: np.ndarray, losses: np.ndarray, attributes: dict[str, Any]) -> RangeTest:
     import xarray as xr
     from scipy.ndimage import gaussian_filter1d
 
     first = np.median(losses[:10])
     ceiling = first + EXPLODED * abs(first)  # one exploded loss must not lift all its neighbours' average
-    smooth = lambda order: gaussian_filter1d(np.minimum(losses, ceiling), SMOOTHING * steps, order=order, mode="nearest")
+    width = SMOOTHING * attributes["steps"]
+    smooth = lambda order: gaussian_filter1d(np.minimum(losses, ceiling), width, order=order, mode="nearest")
     smoothed = smooth(0)
     lowest = int(np.argmin(smoothed))
     noise = np.median(np.abs(np.diff(losses))) + 1e-3 * abs(first)  # between neighbouring steps
@@ -125,7 +127,6 @@ def _seen(rates: np.ndarray, losses: np.ndarray, problem: Problem, batch_size: i
             f"{rates[-1]:.2g}: widen the range, take more steps, or see whether factory uses the rate that it is given"
         )
     steepest = int(np.argmin(smooth(1)[: lowest + 1]))
-    attributes = {"problem": problem.name, "steps": steps, "batch_size": batch_size or 32}
-    attributes |= {"steepest": float(rates[steepest]), "lowest": float(rates[lowest])}
+    attributes = attributes | {"steepest": float(rates[steepest]), "lowest": float(rates[lowest])}
     variables = {"loss": ("learning_rate", losses), "smoothed": ("learning_rate", smoothed)}
     return RangeTest(xr.Dataset(variables, {"learning_rate": rates}, attributes), attributes["steepest"], attributes["lowest"])

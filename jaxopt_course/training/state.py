@@ -106,7 +106,7 @@ def with_sampler(where: str, plan: Plan, state: TrainState) -> TrainState:
 def as_transformation(where: str, optimizer: Any) -> optax.GradientTransformation:
     """The optimizer as a pair (init, update), or a TypeError."""
     if isinstance(optimizer, optax.MultiSteps):
-        return optax.GradientTransformationExtraArgs(optimizer.init, optimizer.update)  # type: ignore[arg-type]
+        return optax.GradientTransformationExtraArgs(optimizer.init, optimizer.update)  # type: ignore[arg-type]  # a pair as any
     if not isinstance(optimizer, optax.GradientTransformation):
         hint = " (call the factory: jc.adam(1e-3))" if callable(optimizer) else ""
         raise TypeError(f"{where}: optimizer must be a gradient transformation (init, update); got {optimizer!r}{hint}")

@@ -8,7 +8,7 @@ applies an equation, written for one array, to the arrays of a tree. Everything 
 from jaxopt_course.transform.access import hyperparams, set_hyperparams
 from jaxopt_course.transform.chain import chain
 from jaxopt_course.transform.hyperparams import inject, optimizer
-from jaxopt_course.transform.leaves import map_leaves, zeros_like
+from jaxopt_course.transform.leaves import map_leaves, scale_leaves, zeros_like
 from jaxopt_course.transform.points import eval_params, gradient_point, look_ahead
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "inject",
     "look_ahead",
     "map_leaves",
+    "scale_leaves",
     "optimizer",
     "set_hyperparams",
     "zeros_like",

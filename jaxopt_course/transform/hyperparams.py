@@ -246,9 +246,11 @@ def _as_hyperparameter(where: str, name: str, value: Any, interval: checks.Inter
     if value is None or (isinstance(value, Parametric) and not isinstance(value, Schedule) and interval is None):
         return value
     if isinstance(value, Schedule) or (callable(value) and not isinstance(value, Parametric)):
-        schedule = value if isinstance(value, Schedule) else as_schedule(where, name, value)
+        ours = isinstance(value, Schedule)
+        schedule = value if ours else as_schedule(where, name, value)
         if interval is not None:  # inside a trace the value is traced, and passes
-            checks.check_number(where, f"{name} at step 0", _first_value(schedule), interval)
+            first = _first_value(schedule) if ours else schedule(0)  # jit: one compile for all of ours with equal rules
+            checks.check_number(where, f"{name} at step 0", first, interval)
         return schedule
     checks.check_number(where, name, value, interval, also=", an array or a schedule")
     return value

@@ -17,7 +17,7 @@ from jax.core import Tracer
 
 from jaxopt_course.types import Params, real_dtype
 
-__all__ = ["cast_like", "check_floating", "check_same_tree", "map_leaves", "zeros_like"]
+__all__ = ["cast_like", "check_floating", "check_same_tree", "map_leaves", "scale_leaves", "zeros_like"]
 
 
 def _is_none(leaf: Any) -> bool:
@@ -73,6 +73,15 @@ def map_leaves(equation: Callable[..., Any], grads: Any, *accumulators: Any, **o
         for g, *acc in columns
     ]
     return tuple(treedef.unflatten([row[i] for row in out]) for i in range(1 + len(accumulators)))
+
+
+def _scaled(array, factor):
+    return (factor * array,)
+
+
+def scale_leaves(factor: Any, tree: Any) -> Any:
+    """``factor`` (a scalar) times every leaf, by :func:`map_leaves`."""
+    return map_leaves(_scaled, tree, factor=factor)[0]
 
 
 def zeros_like(params: Params, dtype: Any = None, *, real: bool = False) -> Params:

@@ -49,6 +49,8 @@ def test_scales_equal_a_plain_loop(case, offset):
     np.testing.assert_allclose(scales(jc.plateau(jc.sgd(1.0), **case), losses), expected, rtol=1e-6)
 
 
+@pytest.mark.parity
+@pytest.mark.slow
 def test_torch_agrees():
     """ReduceLROnPlateau on a positive loss, where both mean the same."""
     torch = pytest.importorskip("torch")
