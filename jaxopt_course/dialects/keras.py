@@ -49,8 +49,6 @@ def sgd(
     learning_rate: Any = 0.01, momentum: Any = 0.0, nesterov: bool = False, weight_decay: Any = None
 ) -> optax.GradientTransformationExtraArgs:
     """``keras.optimizers.SGD``: m ← μm + α∇L, θ ← θ − m; nesterov θ ← θ − (α∇L + μm)."""
-    if nesterov and off(momentum):
-        raise ValueError(f"nesterov=True needs a momentum; got {momentum!r}")
     decay: dict[str, Any] = {"weight_decay": weight_decay, "decoupled": True, "learning_rate": learning_rate}
     if off(momentum):
         return with_decay(ours.sgd, **decay)

@@ -31,8 +31,6 @@ def sgd(
 ) -> optax.GradientTransformationExtraArgs:
     """``optax.sgd``: m ← μm + g, θ ← θ − αm; nesterov θ ← θ − α(g + μm)."""
     if momentum is None:
-        if nesterov:
-            raise ValueError("nesterov=True needs a momentum; got None")
         return ours.sgd(learning_rate)
     options = {"rate_inside": False, "accumulator_dtype": accumulator_dtype}
     if nesterov:

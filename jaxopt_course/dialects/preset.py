@@ -30,6 +30,25 @@ class Switch(NamedTuple):
     instead: str = ""
 
 
+_SECTIONS = """{doc}
+
+Args:
+    As in {framework}, in its order and with its defaults: see the signature. Numbers may be arrays and schedules.
+
+Returns:
+    A gradient transformation.
+
+Raises:
+    TypeError: an argument that {framework} does not have. ValueError: a number outside its interval{refused}.
+
+>>> import jaxopt_course as jc
+>>> path = jc.minimize(lambda x: (x**2).sum(), {call}, start=[1.0], steps=3)
+
+References:
+    The row of this method in the README's table says how it differs from the other dialects.
+"""
+
+
 def preset(
     framework: str, switches: Mapping[str, Switch] | None = None, *, note: str = ""
 ) -> Callable[[Callable[P, T]], Callable[..., T]]:
@@ -82,11 +101,22 @@ def preset(
                     raise ValueError(f"{where}: {name}={value!r} is not here; use {switch.instead}")
             try:
                 return function(**{name: arguments[name] for name in own.parameters})  # type: ignore[call-arg]  # P's, by name
-            except (TypeError, ValueError) as error:
-                raise type(error)(f"{where}: {str(error).removeprefix(': ')}") from None
+            except (TypeError, ValueError) as error:  # in our names, beside the call in theirs
+                given = dict(zip(own.parameters, args, strict=False)) | kwargs
+                shown = ", ".join(f"{name}={value!r:.60}" for name, value in given.items())
+                raise type(error)(f"{where}({shown}): {str(error).removeprefix(': ')}") from None
 
+        refused = tuple(name for name, switch in switches.items() if switch.instead)
+        first = next(iter(signature.parameters.values()))
+        rate = f"{first.name}=0.1" if first.default in (first.empty, None) else ""
+        call.__doc__ = _SECTIONS.format(
+            doc=inspect.getdoc(function),
+            framework=framework,
+            refused=f";\n        or one that is not here: {', '.join(refused)}" if refused else "",
+            call=f"jc.dialects.{framework}.{function.__name__}({rate})",
+        )
         call.__signature__ = signature  # type: ignore[attr-defined]  # what help() and inspect show
-        call.refused = tuple(name for name, switch in switches.items() if switch.instead)  # type: ignore[attr-defined]  # for the table
+        call.refused = refused  # type: ignore[attr-defined]  # for the table
         call.has_hyperparams_in_state = True  # type: ignore[attr-defined]  # `jc.inject` has nothing to add
         return call
 

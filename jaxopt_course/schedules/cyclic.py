@@ -37,6 +37,9 @@ def triangular(step, min_value: Number, max_value: Number, period: Positive, amp
         period: T > 0, in steps.
         amplitude: a, a number or a schedule: ``exponential(1, ρ)`` lets the cycles fade, ``step(1, ln 2, T)`` halves each.
 
+    Returns:
+        A schedule: step → value, a frozen pytree.
+
     Raises:
         ValueError: a number that is not finite, or T ≤ 0.
 
@@ -62,6 +65,9 @@ def cosine(step, min_value: Number, max_value: Number, period: Positive, amplitu
         period: T > 0, in steps.
         amplitude: a, a number or a schedule, as for :func:`triangular`.
 
+    Returns:
+        A schedule: step → value, a frozen pytree.
+
     Raises:
         ValueError: a number that is not finite, or T ≤ 0.
 
@@ -86,6 +92,9 @@ def restarts(step, schedule: Schedule | Number, period: Positive, multiplier: Gr
         period: T₀ > 0, the first period, in steps.
         multiplier: r ≥ 1; growing periods restart often early, when one is likely to be stuck.
         stretch: later periods run the whole of s's first T₀ steps, slower; otherwise they run further along s.
+
+    Returns:
+        A schedule: step → value, a frozen pytree.
 
     Raises:
         ValueError: a number that is not finite, T₀ ≤ 0, or r < 1.
@@ -113,6 +122,9 @@ def warm_restarts(step, min_value: Number, max_value: Number, period: Positive, 
         max_value: α_max, at its beginning.
         period: T₀ > 0, the first period, in steps.
         multiplier: r ≥ 1.
+
+    Returns:
+        A schedule: step → value, a frozen pytree.
 
     Raises:
         ValueError: a number that is not finite, T₀ ≤ 0, or r < 1.

@@ -24,6 +24,12 @@ def constant(step, value: Number):
     Args:
         value: α.
 
+    Returns:
+        A schedule: step → value, a frozen pytree.
+
+    Raises:
+        ValueError: a number that is not finite.
+
     >>> float(constant(0.5)(3))
     0.5
     """
@@ -40,6 +46,9 @@ def linear(step, init_value: Number, end_value: Number, transition_steps: Positi
         init_value: α₀.
         end_value: α_ρ.
         transition_steps: ρ > 0, in steps.
+
+    Returns:
+        A schedule: step → value, a frozen pytree.
 
     Raises:
         ValueError: a number that is not finite, or ρ ≤ 0.
@@ -60,6 +69,9 @@ def recursive(step, init_value: Number, decay_rate: NonNegative):
     Args:
         init_value: α₀.
         decay_rate: ρ ≥ 0.
+
+    Returns:
+        A schedule: step → value, a frozen pytree.
 
     Raises:
         ValueError: a number that is not finite, or ρ < 0.
@@ -95,6 +107,9 @@ def time_based(step, init_value: Number, decay_rate: NonNegative):
         init_value: α₀.
         decay_rate: k ≥ 0, per step.
 
+    Returns:
+        A schedule: step → value, a frozen pytree.
+
     Raises:
         ValueError: a number that is not finite, or k < 0.
 
@@ -117,6 +132,9 @@ def exponential(step, init_value: Number, decay_rate: NonNegative):
         init_value: α₀.
         decay_rate: ρ ≥ 0, per step.
 
+    Returns:
+        A schedule: step → value, a frozen pytree.
+
     Raises:
         ValueError: a number that is not finite, or ρ < 0.
 
@@ -136,6 +154,9 @@ def step(step, init_value: Number, decay_rate: NonNegative, transition_steps: Po
         init_value: α₀.
         decay_rate: k ≥ 0: each stage is e^{−k} times the one before.
         transition_steps: T > 0, in steps.
+
+    Returns:
+        A schedule: step → value, a frozen pytree.
 
     Raises:
         ValueError: a number that is not finite, k < 0, or T ≤ 0.

@@ -25,6 +25,9 @@ def warmup(step, schedule: Schedule | Number, warmup_steps: Positive, init_value
         warmup_steps: w > 0, in steps.
         init_value: α_init, the value at step 0.
 
+    Returns:
+        A schedule: step → value, a frozen pytree.
+
     Raises:
         ValueError: a number that is not finite, or w ≤ 0.
 
@@ -48,6 +51,9 @@ def join(step, first: Schedule | Number, boundary: Positive, second: Schedule | 
         boundary: b > 0, in steps.
         second: s₂, or a number.
 
+    Returns:
+        A schedule: step → value, a frozen pytree.
+
     Raises:
         ValueError: a number that is not finite, or b ≤ 0.
 
@@ -68,6 +74,9 @@ def scaled(step, schedule: Schedule | Number, factor: Schedule | Number):
     Args:
         schedule: s, or a number (constant).
         factor: c, a number or a schedule.
+
+    Returns:
+        A schedule: step → value, a frozen pytree.
 
     Raises:
         ValueError: a number that is not finite.

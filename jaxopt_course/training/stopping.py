@@ -112,6 +112,12 @@ def gradient_norm(tolerance: float) -> GradientNorm:
     Args:
         tolerance: a number ≥ 0.
 
+    Returns:
+        A criterion, for ``stop=``.
+
+    Raises:
+        TypeError, ValueError: a number outside its interval.
+
     >>> import jaxopt_course as jc
     >>> jc.minimize(lambda x: jnp.sum(x**2), jc.sgd(0.25), start=[1.0], steps=100, stop=gradient_norm(1e-3)).steps
     12
@@ -126,6 +132,12 @@ def relative_decrease(tolerance: float, *, window: int = 1) -> RelativeDecrease:
     Args:
         tolerance: a number ≥ 0.
         window: steps in a mean: 1 for a deterministic function, an epoch's steps for mini-batches.
+
+    Returns:
+        A criterion, for ``stop=``.
+
+    Raises:
+        TypeError, ValueError: a number outside its interval.
 
     >>> import jaxopt_course as jc
     >>> jc.minimize(lambda x: 1 + jnp.sum(x**2), jc.sgd(0.25), start=[1.0], steps=100, stop=relative_decrease(1e-3)).steps
@@ -148,6 +160,12 @@ def early_stopping(
         min_delta: what counts as an improvement: more than this.
         falls: whether less is better; by default where the name has "loss", "error" or "objective" in it.
 
+    Returns:
+        A criterion, for ``stop=``.
+
+    Raises:
+        TypeError, ValueError: a number outside its interval.
+
     >>> print(early_stopping("accuracy", patience=3))
     no better validation accuracy for 3 evaluations
     """
@@ -161,6 +179,12 @@ def budget(*, seconds: float) -> Budget:
 
     Args:
         seconds: a number > 0. (Budgets of steps or epochs are ``fit``'s own arguments.)
+
+    Returns:
+        A criterion, for ``stop=``.
+
+    Raises:
+        TypeError, ValueError: a number outside its interval.
 
     >>> print(budget(seconds=2.5))
     2.5 s spent

@@ -71,6 +71,9 @@ def shuffle(*, reshuffle: bool = True) -> Shuffle:
     Args:
         reshuffle: a new order each epoch; False keeps the first epoch's.
 
+    Returns:
+        A sampler.
+
     >>> rng = np.random.default_rng(0)
     >>> sorted(shuffle().order(rng, 5).tolist())
     [0, 1, 2, 3, 4]
@@ -81,6 +84,9 @@ def shuffle(*, reshuffle: bool = True) -> Shuffle:
 def uniform() -> Uniform:
     """Draw uniformly with replacement: the samples of the theory [F2, F3]. An "epoch" is ⌈n/m⌉ batches.
 
+    Returns:
+        A sampler.
+
     >>> uniform().order(np.random.default_rng(0), 5).tolist()
     [4, 3, 2, 1, 1]
     """
@@ -90,6 +96,9 @@ def uniform() -> Uniform:
 def sequential() -> Sequential:
     """The data's own order, every epoch.
 
+    Returns:
+        A sampler.
+
     >>> sequential().order(np.random.default_rng(0), 5).tolist()
     [0, 1, 2, 3, 4]
     """
@@ -98,6 +107,9 @@ def sequential() -> Sequential:
 
 def full() -> Full:
     """All examples at every step: batch gradient descent [F1]. The batch size is n.
+
+    Returns:
+        A sampler.
 
     >>> full().order(np.random.default_rng(0), 3).tolist()
     [0, 1, 2]

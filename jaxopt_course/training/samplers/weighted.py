@@ -125,6 +125,9 @@ def balanced(labels: Int[np.ndarray, " examples"] | None = None, *, unbiased: bo
         labels: the class of each training example, [n], whole numbers; the data's ``"y"`` by default.
         unbiased: weights that keep the problem's own objective; they need per-example losses.
 
+    Returns:
+        A sampler.
+
     Raises:
         TypeError: ``unbiased`` is no bool. ``fit`` raises ValueError if there are no labels, or no such ones.
 
@@ -153,6 +156,9 @@ def importance(score: Any = "loss", floor: float = 0.1) -> Importance | ByLoss:
         score: s_i ≥ 0, [n]; or ``"loss"``: s_i is the loss that example i had when it was last seen (negative ones count as
             0), and 1 before; it is updated at every step, and goes on from ``result.state``.
         floor: ε in [0, 1]: 1 draws uniformly, 0 by the scores alone, all of which must be positive then.
+
+    Returns:
+        A sampler.
 
     Raises:
         TypeError, ValueError: the scores are no finite numbers >= 0 with a positive sum, or the floor is not in [0, 1], or
