@@ -24,6 +24,7 @@ from jaxopt_course.types import Batch, OptState
 
 __all__ = ["block_size", "run_chunk"]
 
+FOUND = ("step_size", "status", "scale")  # fields of states that the history shows
 BLOCK = 1024  # examples gathered at a time
 DRAWS = np.uint32(2**32 - 1)  # folded into the key of draws: no step is called so, and steps' own keys are the model's
 
@@ -98,9 +99,9 @@ def line_search_evaluations(opt_state: OptState) -> jax.Array | None:
 
 
 def found_out(opt_state: OptState) -> dict[str, jax.Array]:
-    """What an optimizer finds out by itself: a line search's step size, a plateau's scale; those that it has one of."""
+    """What an optimizer finds out by itself: a line search's step size and status, a plateau's scale; those it has one of."""
     named = lambda path, _: isinstance(path[-1], NamedTupleKey)
-    fields = {name: optax.tree.get_all_with_path(opt_state, name, named) for name in ("step_size", "scale")}
+    fields = {name: optax.tree.get_all_with_path(opt_state, name, named) for name in FOUND}
     return {name: found[0][1] for name, found in fields.items() if len(found) == 1 and jnp.ndim(found[0][1]) == 0}
 
 

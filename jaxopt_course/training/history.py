@@ -97,6 +97,9 @@ def _describe(name: str) -> str:
         "objective": "loss plus the regulariser",
         "examples": "training examples seen, this step's included",
         "gradient_evaluations": "gradients taken so far, and evaluations in line searches",
+        "step_size": "the step size that the line search found, 0 where it took no step",
+        "status": "how the line search ended: a jc.linesearch.Status",
+        "scale": "what the plateau has come to scale steps by",
         "seconds": "seconds of training, compilation not counted",
     }
     if name in known:

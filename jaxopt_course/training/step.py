@@ -34,7 +34,19 @@ __all__ = [
 ]
 
 RESERVED = frozenset(
-    {"loss", "objective", "step", "step_epoch", "step_size", "scale", "examples", "gradient_evaluations", "seconds", "epoch"}
+    {
+        "loss",
+        "objective",
+        "step",
+        "step_epoch",
+        "step_size",
+        "status",
+        "scale",
+        "examples",
+        "gradient_evaluations",
+        "seconds",
+        "epoch",
+    }
 )
 
 TRACES: collections.Counter[str] = collections.Counter()
