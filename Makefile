@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CONSTRAINTS := $(if $(CI),--constraint constraints.txt,)
 
-.PHONY: race test test-all parity lint types bench clean
+.PHONY: race test test-all parity chapters lint types bench clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -22,6 +22,9 @@ test-all: .venv/.installed       ## the quick suite and everything slow
 parity: .venv/.installed         ## the dialects against the real torch, Keras and optax, where those install
 	$(BIN)/pip install --quiet $(CONSTRAINTS) --editable '.[test,parity]' || echo 'torch or Keras does not install: only what is there is compared'
 	$(BIN)/pytest -m parity tests/dialects tests/optimizers $(ARGS)
+
+chapters: .venv/.installed       ## run the notebooks, store their outputs, write the index of claims
+	$(BIN)/python -m notebooks.build $(ARGS)
 
 lint: .venv/.installed
 	$(BIN)/ruff check .

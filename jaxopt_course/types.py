@@ -122,7 +122,7 @@ def parametric(kind: type[R]) -> Callable[[Callable[Concatenate[Any, P], Any]], 
             accepted = checks.intervals(rule)
             for key, value in numbers.items():
                 if callable(value) and kind.takes_schedules:
-                    numbers[key] = value if isinstance(value, Schedule) else as_schedule(name, key, value)
+                    numbers[key] = as_schedule(name, key, value, accepted.get(key))
                 else:
                     checks.check_number(
                         name, key, value, accepted.get(key), also=", a schedule" if kind.takes_schedules else ""
@@ -143,12 +143,26 @@ Fraction: TypeAlias = Annotated[Any, Interval(0, 1)]
 Decay: TypeAlias = Annotated[Any, Interval(0, 1, open_high=True)]
 
 
-def as_schedule(where: str, name: str, function: Callable[[Any], Any]) -> Schedule:
-    """A foreign function of the step as a schedule.
+def as_schedule(where: str, name: str, function: Callable[[Any], Any], interval: Interval | None = None) -> Schedule:
+    """A function of the step, ours or foreign, as a schedule.
 
     Raises:
-        TypeError: it does not give a number at step 0.
+        TypeError: it does not give a number at step 0. ValueError: that number is outside ``interval``; a traced one passes.
     """
+    ours = isinstance(function, Schedule)
+    schedule = function if ours else _foreign(where, name, function)
+    if interval is not None:
+        first = _at_step_0(schedule) if ours else schedule(0)
+        checks.check_number(where, f"{name} at step 0", first, interval)
+    return schedule
+
+
+@jax.jit  # all of ours that are equal but for their numbers share a program
+def _at_step_0(schedule: Schedule) -> jax.Array:
+    return schedule(0)
+
+
+def _foreign(where: str, name: str, function: Callable[[Any], Any]) -> Schedule:
     try:
         value = jax.eval_shape(function, jax.ShapeDtypeStruct((), jnp.int32))
         is_number = getattr(value, "shape", None) == () and jnp.issubdtype(value.dtype, jnp.number)

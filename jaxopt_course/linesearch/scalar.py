@@ -186,6 +186,8 @@ def golden(
 
 
 def _minimize(name: str, function: Function, low, high, start, rtol, atol, max_evaluations: int) -> ScalarMinimum:
+    if not callable(function):
+        raise TypeError(f"{name}: function must be a function of a scalar; got {function!r}")
     numbers = {"low": low, "high": high} | ({} if start is None else {"start": start})
     for key, number in numbers.items():
         checks.check_number(name, key, number)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from jaxopt_course.linesearch.search import SEARCHING, Factor, Outcome, Ray, Status, alternate, end, rounding, searching
 from jaxopt_course.types import NonNegative, Positive
@@ -42,7 +43,8 @@ class _Zoom(NamedTuple):
 
 
 def _check(c1: Any, c2: Any, **others: Any) -> None:
-    if all(isinstance(number, (int, float)) for number in (c1, c2)) and not c1 < c2:
+    known = not any(callable(number) or isinstance(number, Tracer) for number in (c1, c2))
+    if known and not c1 < c2:
         raise ValueError(f"wolfe: c1 must be less than c2; got c1={c1!r}, c2={c2!r}")
 
 

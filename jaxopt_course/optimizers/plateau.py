@@ -73,8 +73,8 @@ def reduce_on_plateau(
         return PlateauState(zero + 1, zero + jnp.inf, none, none, zero, none)
 
     def update(updates, state, params=None, *, value=None, **extra):
-        if value is None:
-            raise ValueError("plateau.update: give it the loss: update(grads, state, params, value=loss)")
+        if value is None or isinstance(value, str):
+            raise ValueError(f"plateau.update: give it the loss: update(grads, state, params, value=loss); got {value!r}")
         total = state.total + jnp.real(value).astype(state.total.dtype)
         state = state._replace(total=total, seen=state.seen + 1)
         looked = _look(state, total / state.seen, factor, patience, rtol, atol, cooldown, min_scale)

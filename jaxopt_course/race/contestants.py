@@ -12,7 +12,7 @@ import optax
 
 from jaxopt_course import checks
 from jaxopt_course.optimizers import CATALOG
-from jaxopt_course.race.foreign import foreign
+from jaxopt_course.race.foreign import factories, foreign
 from jaxopt_course.training.state import as_transformation
 
 __all__ = ["Contestant", "Optimizers", "contestants"]
@@ -71,7 +71,8 @@ def _by_name(where: str, name: Any, grid: tuple[float, ...] | None) -> Contestan
         factory, own = foreign(where, name)
         return Contestant(name, factory, own if own and math.isnan(own[0]) else grid or own or GRID)
     if name not in CATALOG:
-        raise ValueError(f"{where}: unknown optimizer {name!r}{checks.closest(name, CATALOG)}")
+        hint = f"; did you mean 'optax.{name}'?" if f"optax.{name}" in factories(optax) else checks.closest(name, CATALOG)
+        raise ValueError(f"{where}: unknown optimizer {name!r}{hint}")
     entry = CATALOG[name]
     if not entry.learning_rates:
         return Contestant(name, lambda rate: entry.factory(**entry.settings), (math.nan,))

@@ -71,11 +71,11 @@ def _find(where: str, name: str) -> Callable[..., Any]:
         raise ValueError(f"{where}: unknown optimizer {name!r}: there is no module {path!r} here ({error})") from None
     found = getattr(module, last, None)
     if not inspect.isfunction(found) or last.startswith("scale_by_"):  # a kernel's step goes uphill
-        raise ValueError(f"{where}: unknown optimizer {name!r}{checks.closest(name, _factories(module))}")
+        raise ValueError(f"{where}: unknown optimizer {name!r}{checks.closest(name, factories(module))}")
     return found
 
 
-def _factories(module: ModuleType) -> Iterable[str]:
+def factories(module: ModuleType) -> Iterable[str]:
     """What in a module looks like an optimizer: functions of a learning rate."""
     for name, function in inspect.getmembers(module, inspect.isfunction):
         if not name.startswith(("_", "scale_by_")) and "learning_rate" in inspect.signature(function).parameters:

@@ -119,7 +119,7 @@ def from_decay(
     where = "batch_size.from_decay"
     if not callable(schedule):
         raise TypeError(f"{where}: schedule must be a schedule (step → learning rate); got {schedule!r}")
-    rule = schedule if isinstance(schedule, Schedule) else as_schedule(where, "schedule", schedule)
+    rule = as_schedule(where, "schedule", schedule)
     n = checks.check_positive_integer(where, "num_examples", num_examples)
     size = checks.check_positive_integer(where, "batch_size", batch_size, maximum=n)
     count = checks.check_positive_integer(where, "epochs", epochs)

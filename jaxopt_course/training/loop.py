@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jaxopt_course.problems.objective import Objective, Problem
@@ -38,6 +39,12 @@ class Step:
     def __call__(self, state: TrainState, batch: Batch, weights: jax.Array | None = None) -> tuple[TrainState, Report]:
         """One update; ``weights`` [B] sum to 1 (1/m each by default)."""
         regularizer = None if self.problem is None else self.problem.regularizer
+        if not isinstance(state, TrainState):
+            raise TypeError(f"make_step: state must come from step.init(...) or an earlier step; got {type(state).__name__}")
+        for path, leaf in jax.tree_util.tree_leaves_with_path(batch):
+            if not isinstance(leaf, (jax.Array, np.ndarray, np.generic, int, float, complex)):
+                name = f"batch{jax.tree_util.keystr(path)}"
+                raise TypeError(f"make_step: {name} must be an array; got {type(leaf).__name__}")
         run = _run_donating if self.donate else _run
         return run(self.program, state, batch, weights, regularizer)
 

@@ -93,8 +93,8 @@ def range_test(
     """
     checks.check_number("range_test", "low", low, checks.Interval(0, open_low=True))
     checks.check_number("range_test", "high", high, checks.Interval(float(low), open_low=True))
-    if checks.check_positive_integer("range_test", "steps", steps) < 10:
-        raise ValueError(f"range_test: steps must be an integer >= 10; got {steps}")
+    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 10:
+        raise ValueError(f"range_test: steps must be an integer >= 10; got {steps!r}")
     if batch_size is not None:
         checks.check_positive_integer("range_test", "batch_size", batch_size)
     if not callable(factory) or isinstance(factory, optax.GradientTransformation):

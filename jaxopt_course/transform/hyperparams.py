@@ -246,19 +246,9 @@ def _as_hyperparameter(where: str, name: str, value: Any, interval: checks.Inter
     if value is None or (isinstance(value, Parametric) and not isinstance(value, Schedule) and interval is None):
         return value
     if isinstance(value, Schedule) or (callable(value) and not isinstance(value, Parametric)):
-        ours = isinstance(value, Schedule)
-        schedule = value if ours else as_schedule(where, name, value)
-        if interval is not None:  # inside a trace the value is traced, and passes
-            first = _first_value(schedule) if ours else schedule(0)  # jit: one compile for all of ours with equal rules
-            checks.check_number(where, f"{name} at step 0", first, interval)
-        return schedule
+        return as_schedule(where, name, value, interval)
     checks.check_number(where, name, value, interval, also=", an array or a schedule")
     return value
-
-
-@jax.jit
-def _first_value(schedule: Schedule) -> jax.Array:
-    return schedule(0)
 
 
 def _is_number(value: Any, parameter: inspect.Parameter) -> bool:

@@ -194,6 +194,7 @@ def test_a_budget_that_is_spent_is_said(method):
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
+        (lambda: brent(3, 0.0, 1.0), TypeError, "brent: function must be a function of a scalar; got 3"),
         (lambda: brent(scipys, 3.0, 3.0), ValueError, r"brent: low must be less than high; got low=3\.0, high=3\.0"),
         (lambda: golden(scipys, 3.0, float("inf")), ValueError, "golden: high must be a finite number; got inf"),
         (lambda: brent(scipys, 1.0, 2.0, start=2.5), ValueError, r"brent: start must be between 1\.0 and 2\.0; got 2\.5"),

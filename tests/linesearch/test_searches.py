@@ -319,6 +319,8 @@ def test_a_search_is_a_pytree_whose_numbers_do_not_retrace():
         (lambda: armijo(decrease_factor=1.0), ValueError, r"armijo: decrease_factor must be a number in \(0, 1\); got 1\.0"),
         (lambda: armijo(noise=-1.0), ValueError, "armijo: noise must be a number >= 0"),
         (lambda: wolfe(0.5, 0.1), ValueError, r"wolfe: c1 must be less than c2; got c1=0\.5, c2=0\.1"),
+        (lambda: wolfe(np.float32(0.5), 0.1), ValueError, "wolfe: c1 must be less than c2"),
+        (lambda: armijo(jc.schedules.constant(5.0)), ValueError, r"armijo: c1 at step 0 must be a number in \(0, 1\)"),
         (lambda: wolfe(max_step=float("inf")), ValueError, "wolfe: max_step must be a number > 0; got inf"),
         (lambda: wolfe(max_evaluations=0), ValueError, "wolfe: max_evaluations must be an integer >= 1; got 0"),
         (lambda: wolfe(c3=0.1), TypeError, r"wolfe: unknown argument 'c3' \(known: c1, c2"),

@@ -98,5 +98,7 @@ def test_bad_input():
     tx = jc.plateau(jc.sgd(0.1))
     with pytest.raises(ValueError, match="give it the loss"):
         tx.update(jnp.ones(2), tx.init(jnp.ones(2)))
+    with pytest.raises(ValueError, match=r"give it the loss.*got 'low'"):
+        tx.update(jnp.ones(2), tx.init(jnp.ones(2)), value="low")
     with pytest.raises(ValueError, match="look-ahead"):
         jc.plateau(jc.nesterov(0.1)).init(jnp.ones(2))

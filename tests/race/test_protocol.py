@@ -242,6 +242,7 @@ def test_all_is_the_catalog_in_its_order_with_its_grids():
 
 
 BAD = {
+    "optax's": ({"optimizers": ["lion"]}, ValueError, "race: unknown optimizer 'lion'; did you mean 'optax.lion'?"),
     "unknown optimizer": ({"optimizers": ["adm"]}, ValueError, "race: unknown optimizer 'adm'; did you mean 'adam'?"),
     "no optimizers": ({"optimizers": []}, ValueError, "race: no optimizers; give names from the catalog"),
     "no functions": ({"optimizers": {}}, ValueError, "race: no optimizers"),

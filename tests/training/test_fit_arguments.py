@@ -22,6 +22,10 @@ BAD = {
         {"batch_size": 10, "sampler": jc.samplers.full()}, ValueError,
         "fit: samplers.full() uses all 37 examples at once; got batch_size=10",
     ),
+    "sizes in a list": (
+        {"batch_size": [(8, 1)]}, TypeError,
+        "fit: batch_size must be an integer, or schedules.batch_size.stages(...); got [(8, 1)]",
+    ),
     "epochs 0": ({"epochs": 0}, ValueError, "fit: epochs must be an integer >= 1; got 0"),
     "steps 0": ({"steps": 0}, ValueError, "fit: steps must be an integer >= 1; got 0"),
     "steps 1.5": ({"steps": 1.5}, TypeError, "fit: steps must be an integer >= 1; got 1.5"),
@@ -37,6 +41,7 @@ BAD = {
     "no problem": ({"problem": "digits"}, TypeError, "fit: problem must be a jc.Problem (see Problem.from_loss,"),
     "a sampler class": ({"sampler": jc.samplers.Shuffle}, TypeError, "fit: sampler must be one of jc.samplers; got <class"),
     "an uncalled sampler": ({"sampler": jc.samplers.shuffle}, TypeError, "(call it: samplers.shuffle())"),
+    "another uncalled sampler": ({"sampler": jc.samplers.importance}, TypeError, "(call it: samplers.importance())"),
     "stop, a word": ({"stop": "gradient"}, TypeError, "fit: stop takes criteria from jc.stopping: gradient_norm(...)"),
     "stop, a number": ({"stop": [1e-3]}, TypeError, "got 0.001"),
     "stop, a class": ({"stop": jc.stopping.GradientNorm}, TypeError, "got <class"),

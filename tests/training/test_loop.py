@@ -117,3 +117,17 @@ def test_an_optimizer_of_optax_that_searches_gets_what_it_needs():
 def test_bad_arguments_are_refused(problem, optimizer, message):
     with pytest.raises(TypeError, match=message):
         jc.make_step(problem, optimizer)
+
+
+@pytest.mark.parametrize(
+    ("state", "batch", "message"),
+    [
+        (None, "text", "make_step: batch must be an array; got str"),
+        (None, {"x": object()}, r"make_step: batch\['x'\] must be an array; got object"),
+        (jnp.zeros(2), jnp.zeros(2), "make_step: state must come from step.init"),
+    ],
+)
+def test_bad_states_and_batches_are_refused(state, batch, message):
+    step = jc.make_step(squares, jc.sgd(0.1))
+    with pytest.raises(TypeError, match=message):
+        step(step.init(jnp.zeros(2)) if state is None else state, batch)

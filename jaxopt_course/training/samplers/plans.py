@@ -190,13 +190,17 @@ def plan(
     """
     sampler = shuffle() if sampler is None else sampler
     if isinstance(sampler, type) or not (hasattr(sampler, "order") or hasattr(sampler, "draw")):
-        hint = " (call it: samplers.shuffle())" if callable(sampler) else ""
+        hint = f" (call it: samplers.{getattr(sampler, '__name__', 'shuffle').lower()}())" if callable(sampler) else ""
         raise TypeError(f"{where}: sampler must be one of jc.samplers; got {sampler!r}{hint}")
     if not isinstance(drop_remainder, (bool, np.bool_)):
         raise TypeError(f"{where}: drop_remainder must be True or False; got {drop_remainder!r}")
     sampler = sampler.bind(where, data, num_examples) if hasattr(sampler, "bind") else sampler
     if batch_size is None:
         batch_size = num_examples if isinstance(sampler, Full) else min(32, num_examples)
+    if isinstance(batch_size, (list, tuple)):
+        raise TypeError(
+            f"{where}: batch_size must be an integer, or schedules.batch_size.stages(...); got {batch_size!r:.100}"
+        )
     sizes = [size for size, _ in batch_size.pairs] if isinstance(batch_size, Stages) else [batch_size]
     sizes = [checks.check_positive_integer(where, "batch_size", size, maximum=num_examples) for size in sizes]
     if isinstance(sampler, Full) and sizes != [num_examples]:

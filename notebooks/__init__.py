@@ -1,0 +1,1 @@
+"""The chapters: one for each letter of the checklist, and a first one."""
