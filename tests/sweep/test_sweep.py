@@ -117,7 +117,7 @@ def test_an_interrupted_sweep_returns_what_it_has(problems, monkeypatch):
 
 
 def test_interrupted_before_anything(problems, monkeypatch):
-    def interrupted(self, bar):
+    def interrupted(self, *args):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(execution.Runner, "run", interrupted)
