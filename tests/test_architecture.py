@@ -54,7 +54,7 @@ CONVENIENCES = {
     ("race/outcome.py", "__str__"),
     ("race/outcome.py", "datasets"),
 }
-EFFECTS = {"training/progress.py", "sweep/store.py", "problems/datasets.py", "cli.py"}
+EFFECTS = {"training/progress.py", "training/checkpoint.py", "sweep/store.py", "problems/datasets.py", "cli.py"}
 
 
 def imports(tree):
