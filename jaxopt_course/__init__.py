@@ -66,7 +66,9 @@ from jaxopt_course.training import (
     make_step,
     minimize,
     range_test,
+    restore,
     samplers,
+    save,
     stopping,
 )
 
@@ -101,7 +103,7 @@ __all__ = [
     "problems", "Problem", "Data", "surfaces",
     # training
     "fit", "Result", "TrainState", "init_state", "Moment", "NonFiniteError", "make_step", "Step", "minimize", "Minimum",
-    "range_test", "RangeTest",
+    "range_test", "RangeTest", "save", "restore",
     "samplers", "stopping",
     # comparing
     "race", "Race",

@@ -54,7 +54,7 @@ CONVENIENCES = {
     ("race/outcome.py", "__str__"),
     ("race/outcome.py", "datasets"),
 }
-EFFECTS = {"training/progress.py", "problems/datasets.py", "cli.py"}
+EFFECTS = {"training/progress.py", "training/checkpoint.py", "sweep/store.py", "problems/datasets.py", "cli.py"}
 
 
 def imports(tree):
@@ -134,7 +134,7 @@ def run(code):
 
 def test_import_loads_nothing_heavy():
     loaded = run("import sys, jax, optax; before = set(sys.modules); import jaxopt_course; print(set(sys.modules) - before)")
-    heavy = {"flax", "xarray", "pandas", "matplotlib", "plotly", "orbax", "tyro", "chex", "sklearn", "tqdm", "pooch"}
+    heavy = {"flax", "xarray", "zarr", "pandas", "matplotlib", "plotly", "orbax", "tyro", "chex", "sklearn", "tqdm", "pooch"}
     assert not {name for name in heavy if f"'{name}'" in loaded}
 
 

@@ -2,7 +2,8 @@
 
 `spaces` and `ranges` say which configurations; `matching` finds who takes which name, builds and checks everything, and puts
 together what shares a program; `recipes` say how floats become a step; `flow` follows them to the updates; `population` has
-the compiled programs, `execution` runs them block by block; `results` labels what they bring; `sweeping` is ``jc.sweep``.
+the compiled programs, `execution` runs them block by block; `results` labels what they bring; `store` keeps it on disk, for
+the sweep whose `identity` it is; `sweeping` is ``jc.sweep``.
 """
 
 from jaxopt_course.sweep import spaces

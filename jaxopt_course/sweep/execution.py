@@ -19,6 +19,7 @@ import numpy as np
 
 from jaxopt_course.problems.objective import num_examples
 from jaxopt_course.sweep.flow import Flow, flow
+from jaxopt_course.sweep.journal import Carry, Journal, Record, is_key
 from jaxopt_course.sweep.matching import Group, tracing
 from jaxopt_course.sweep.population import average_lanes, evaluate_lanes, init_lanes, train_lanes
 from jaxopt_course.sweep.recipes import FixedProblem
@@ -27,7 +28,7 @@ from jaxopt_course.training.progress import Progress
 from jaxopt_course.training.state import as_key
 from jaxopt_course.training.step import TRACES, TrainState
 
-__all__ = ["Clock", "Options", "Record", "Runner", "Vary"]
+__all__ = ["Clock", "Options", "Runner", "Vary"]
 
 Vary = Literal["both", "initialization", "order"]
 LOOK_EVERY = 0.5  # seconds of training between two looks
@@ -50,21 +51,6 @@ class Options(NamedTuple):
     drop_remainder: bool
     lanes: int
     memory: float
-
-
-class Record(NamedTuple):
-    """What one epoch of one block brought.
-
-    ``members`` of the space and ``seeds`` (by their positions), one of each for every lane; ``epoch``; ``values``, name →
-    [lanes]; ``diverged``, [lanes], the step or −1; ``last``, whether the block is done.
-    """
-
-    members: np.ndarray
-    seeds: np.ndarray
-    epoch: int
-    values: dict[str, np.ndarray]
-    diverged: np.ndarray
-    last: bool
 
 
 class _Pass(NamedTuple):
@@ -126,20 +112,25 @@ class Runner:
         self.capacity = math.ceil(per_epoch / math.ceil(per_epoch / MOST_ROWS))
         self.pace = 8
         with tracing(group.named):
+            self.example = self._example()
             self.flow = self._flow()
         self.static = {"recipe": group.recipe, "varying": self.flow.varying}
         self.names = [name for name in self.flow.records if name != "objective" or self._regularized()]
 
-    def _flow(self) -> Flow:
+    def _example(self) -> Any:
+        """(lane, start, key, batch, weights) of one lane, as shapes."""
         size, dtype = self.plan.batch_size, jnp.result_type(float)
         batch = jax.tree.map(lambda x: jax.ShapeDtypeStruct((size, *x.shape[1:]), x.dtype), self.data.train)
         weights = jax.ShapeDtypeStruct((size,), dtype) if self.plan.weighted and not self.full else None
         lane = jax.tree.map(lambda leaf: leaf[0], self.group.lanes)
         start = self._start(np.zeros(1, int))
         start = jax.tree.map(lambda leaf: leaf[0], start) if self.starts else start
-        leaves, structure = jax.tree.flatten((lane, start, self.keys[0][1], batch, weights))
-        shapes = tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves)
-        return flow(self.group.recipe, self.group.make, self.starts, structure, shapes)
+        shape = lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
+        return jax.tree.map(shape, (lane, start, self.keys[0][1], batch, weights))
+
+    def _flow(self) -> Flow:
+        leaves, structure = jax.tree.flatten(self.example)
+        return flow(self.group.recipe, self.group.make, self.starts, structure, tuple(leaves))
 
     def _regularized(self) -> bool:
         fixed = isinstance(self.group.recipe.problem, FixedProblem)
@@ -150,13 +141,27 @@ class Runner:
         """Of all runs together."""
         return self.options.epochs * self.plan.steps_per_epoch * len(self.group.members) * len(self.options.seeds)
 
-    def run(self, bar: Progress) -> Iterator[Record]:
-        """Every epoch of every block, as it is done."""
-        passes = list(self._passes())
-        size = self._fitting(len(passes[0].places))
-        for places, starts, order in passes:
+    def run(self, bar: Progress, journal: Journal, number: int) -> Iterator[Record]:
+        """Every epoch of every block that the journal does not have, as it is done; ``number`` is the group's."""
+        size = journal.lanes(number, self.fitting)
+        for places, starts, order in self._passes():
             for first in range(0, len(places), size):
-                yield from self._block(_Pass(places[first:][:size], starts[first:][:size], order), size, bar)
+                own = _Pass(places[first:][:size], starts[first:][:size], order)
+                carry = journal.carry(*self._cells(own))
+                bar.advance(
+                    (self.options.epochs if carry is None else carry.epoch) * self.plan.steps_per_epoch * len(own.places)
+                )
+                if carry is not None:
+                    yield from self._block(own, size, bar, carry)
+
+    def _cells(self, own: _Pass) -> tuple[np.ndarray, np.ndarray]:
+        """Of the space and of the seeds, the positions of a pass's lanes."""
+        seeds = own.starts if self.starts else np.full(len(own.places), own.order)
+        return np.array(self.group.members)[own.places], seeds
+
+    def order_seed(self, seed: int) -> tuple[int, ...]:
+        """What a plan needs to know of the seed at this position."""
+        return tuple(int(word) for word in np.ravel(jax.random.key_data(self.keys[seed][1])))
 
     def _passes(self) -> Iterator[_Pass]:
         members, seeds = np.arange(len(self.group.members)), np.arange(len(self.options.seeds))
@@ -166,8 +171,11 @@ class Runner:
         for seed in seeds:
             yield _Pass(members, np.full(len(members), seed if self.options.vary == "both" else 0), int(seed))
 
-    def _fitting(self, wanted: int) -> int:
+    def fitting(self) -> int:
         """How many lanes to train at a time: as many as fit, in blocks of one size."""
+        return self._fitting(len(next(self._passes()).places))
+
+    def _fitting(self, wanted: int) -> int:
         limit = min(wanted, self.options.lanes)
         while True:
             size = math.ceil(wanted / math.ceil(wanted / limit))
@@ -205,29 +213,34 @@ class Runner:
             compiled = pool.map(lambda program: program.compile(), [train, *evaluations, init])
             return max(_resident(program.memory_analysis()) for program in compiled)
 
-    def _block(self, own: _Pass, size: int, bar: Progress) -> Iterator[Record]:
+    def _block(self, own: _Pass, size: int, bar: Progress, carry: Carry) -> Iterator[Record]:
         count = len(own.places)
         fill = np.minimum(np.arange(size), count - 1)
         lanes = jax.tree.map(lambda leaf: leaf[own.places[fill]], self.group.lanes)
         key = self.keys[own.order][1]
-        plan = dataclasses.replace(self.plan, seed=tuple(int(word) for word in np.ravel(jax.random.key_data(key))))
+        plan = dataclasses.replace(self.plan, seed=self.order_seed(own.order))
         state = self.clock(
             init_lanes, make=self.group.make, starts=self.starts, lanes=lanes, start=self._start(own.starts[fill]), key=key,
             **self.static,
         )  # fmt: skip
         lanes = self.group.recipe.needs(lanes)
-        members, seeds = np.array(self.group.members)[own.places], own.starts if self.starts else np.full(count, own.order)
-        diverged, finite = np.full(size, -1, np.int32), np.ones(size, bool)
-        for epoch in range(self.options.epochs + 1):
+        members, seeds = self._cells(own)
+        diverged, finite, begin = np.full(size, -1, np.int32), np.ones(size, bool), 0
+        if carry.state is not None:
+            leaves, structure = jax.tree.flatten(state)
+            state = structure.unflatten(map(_like, jax.tree.leaves(carry.state), leaves))
+            diverged, begin = carry.diverged, carry.epoch + 1
+        for epoch in range(begin, self.options.epochs + 1):
             last, values = epoch == self.options.epochs, {}
             if epoch:
                 state, values, diverged, finite = self._epoch(plan, epoch, lanes, state, diverged, bar, count)
             values |= self._evaluations(lanes, state, epoch, last)
             values, failed, finite = jax.device_get((values, diverged, finite))
+            carry = Carry(epoch, state, diverged)
             values = {k: np.where((failed < 0) & finite, column, np.nan)[:count] for k, column in values.items()}
             if last:  # non-finite since the last step, whose loss did not see it
                 failed = np.where((failed < 0) & ~finite, epoch * plan.steps_per_epoch, failed)
-            yield Record(members, seeds, epoch, values, failed[:count], last)
+            yield Record(members, seeds, epoch, values, failed[:count], last, carry)
 
     def _epoch(
         self, plan: samplers.Plan, epoch: int, lanes: Any, state: TrainState, diverged: Any, bar: Progress, count: int
@@ -302,6 +315,12 @@ class Runner:
         out = np.zeros((self.capacity, *rows.shape[1:]), dtype)
         out[: len(rows)] = rows
         return out
+
+
+def _like(saved: Any, leaf: jax.Array) -> jax.Array:
+    """A saved leaf as one of its kind; of a key, what is saved are its words."""
+    own = jax.device_put(saved, may_alias=False)  # the next step takes its buffer
+    return jax.random.wrap_key_data(own, impl=jax.random.key_impl(leaf)) if is_key(leaf) else own
 
 
 def _resident(memory: Any) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxopt_course import checks
-from jaxopt_course.sweep.execution import Record
+from jaxopt_course.sweep.journal import Record
 from jaxopt_course.sweep.spaces import Space
 from jaxopt_course.types import falls as falls_by_name
 
@@ -58,6 +58,15 @@ class Table:
             place = (record.members, record.seeds) if test else (record.members, record.seeds, record.epoch)
             column[place] = values
         self.diverged[record.members, record.seeds] = record.diverged
+
+    def restore(self, stored: xr.Dataset) -> None:
+        """Take over what an earlier table's dataset had."""
+        for name in sorted(map(str, stored.data_vars)):
+            values = np.array(stored[name]).reshape(*self.diverged.shape, *stored[name].shape[len(self.space.shape) + 1 :])
+            if name == "diverged_step":
+                self.diverged = values
+            else:
+                self.columns[name] = values
 
     def dataset(self, attributes: dict[str, Any]) -> xr.Dataset:
         """Over the space's axes, ``seed``, and ``epoch``."""
@@ -114,6 +123,7 @@ def best(
     """
     from jaxopt_course.statistics import confidence_interval
 
+    results = results.drop_vars("finished", errors="ignore")  # which a stored sweep's have
     names = [str(name) for name in results.data_vars if "epoch" in results[name].dims]
     if metric.startswith("test_"):
         raise ValueError(f"best: metric must not be a test value, which is reported, not chosen by; got {metric!r}")

@@ -13,9 +13,12 @@ import optax
 from jaxopt_course import checks
 from jaxopt_course.problems.objective import Problem
 from jaxopt_course.sweep.execution import Clock, Options, Runner, Vary
+from jaxopt_course.sweep.identity import identity
+from jaxopt_course.sweep.journal import Journal
 from jaxopt_course.sweep.matching import match
 from jaxopt_course.sweep.results import Table, versions
 from jaxopt_course.sweep.spaces import Space
+from jaxopt_course.sweep.store import Store, check_path, create
 from jaxopt_course.training import samplers
 from jaxopt_course.training.progress import Progress
 
@@ -41,6 +44,7 @@ def sweep(
     evaluate: Literal["epoch", "end"] | None = "epoch",
     lanes: int = LANES,
     memory: float | None = None,
+    store: str | os.PathLike[str] | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
     """Train every configuration of a space, on every seed, as one program.
@@ -66,6 +70,9 @@ def sweep(
         lanes: train at most so many configurations at a time.
         memory: bytes that they may take together, by the compiled program's own account, the data included; by default half
             of an accelerator's memory, or a quarter of the machine's.
+        store: a path to keep the results at while they come in, as Zarr (``pip install 'jaxopt_course[store]'``). After a
+            kill, the same call goes on where it stopped, in lanes of the recorded sizes, and returns what one call would have
+            returned, to the bit; once it is finished, at once. ``xarray.open_zarr(path, consolidated=False)`` looks in.
         progress: show a progress bar over all runs.
 
     Returns:
@@ -75,7 +82,8 @@ def sweep(
 
     Raises:
         TypeError, ValueError: a name that nothing takes (with the closest match), that two take, or that changes nothing;
-            a value that an optimizer refuses; a bad number; a budget smaller than one lane.
+            a value that an optimizer refuses; a bad number; a budget smaller than one lane; a store of another sweep.
+        FileExistsError: there is something else at ``store``.
 
     >>> import jaxopt_course as jc
     >>> results = sweep(jc.problems.digits(), jc.momentum, jc.grid(learning_rate=[0.01, 0.1], momentum=[0.0, 0.5, 0.9]),
@@ -100,36 +108,47 @@ def sweep(
     )
     if batch_size is not None and "batch_size" in space.names:
         raise ValueError(f"sweep: batch_size is an axis of the space, and given too: {batch_size!r}")
+    path = None if store is None else check_path(store)
     clock, table, incomplete = Clock(), Table(space, options.seeds, options.epochs), False
     runners = [Runner(group, options, clock) for group in match(problem, factory, space, batch_size)]
     _check_uses(runners)
+    about = _about(runners, factory, space)
+    journal = Journal(table, clock)
+    if path is not None:
+        which = identity(runners, factory, space)
+        if not path.exists():
+            create(path, which, table.dataset(about), [runner.fitting() for runner in runners])
+        journal = Store(path, which, table, clock)
     with Progress(sum(runner.steps for runner in runners), progress, "sweep") as bar:
         try:
-            for runner in runners:
-                for record in runner.run(bar):
-                    table.add(record)
+            for number, runner in enumerate(runners):
+                for record in runner.run(bar, journal, number):
+                    journal.add(record)
         except KeyboardInterrupt:
             incomplete = True
+        finally:
+            journal.close()
     if not table.columns:
         raise KeyboardInterrupt("sweep: before the first result")
-    first = runners[0]
-    return table.dataset(
-        {
-            "title": f"{len(space)} configurations on {first.group.problem.name}",
-            "problem": first.group.problem.name,
-            "factory": getattr(factory, "__name__", type(factory).__name__),
-            "space": repr(space),
-            "batch_size": "swept" if "batch_size" in space.names else first.plan.batch_size,
-            "epochs": options.epochs,
-            "seeds": len(options.seeds),
-            "vary": options.vary,
-            "sampler": repr(first.plan.sampler),
-            "incomplete": int(incomplete),
-            "compile_seconds": clock.compiling,
-            "run_seconds": clock.running,
-            "versions": versions(),
-        }
-    )
+    compiling, running = journal.seconds
+    return table.dataset({**about, "incomplete": int(incomplete), "compile_seconds": compiling, "run_seconds": running})
+
+
+def _about(runners: Sequence[Runner], factory: Any, space: Space) -> dict[str, Any]:
+    """The attributes of the results that say what was run, and with what."""
+    first, options = runners[0], runners[0].options
+    return {
+        "title": f"{len(space)} configurations on {first.group.problem.name}",
+        "problem": first.group.problem.name,
+        "factory": getattr(factory, "__name__", type(factory).__name__),
+        "space": repr(space),
+        "batch_size": "swept" if "batch_size" in space.names else first.plan.batch_size,
+        "epochs": options.epochs,
+        "seeds": len(options.seeds),
+        "vary": options.vary,
+        "sampler": repr(first.plan.sampler),
+        "versions": versions(),
+    }
 
 
 def _check_uses(runners: Sequence[Runner]) -> None:

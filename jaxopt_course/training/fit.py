@@ -7,6 +7,7 @@ came back about twice a second.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from jaxopt_course import checks
 from jaxopt_course.problems.objective import Problem, num_examples
 from jaxopt_course.schedules.batch_size import Stages
 from jaxopt_course.training import samplers, stopping
+from jaxopt_course.training.checkpoint import Saver, resumed
 from jaxopt_course.training.progress import Progress
 from jaxopt_course.training.result import Moment, Result
 from jaxopt_course.training.run import Options, Run
@@ -42,6 +44,7 @@ def fit(
     stop: Any = (),
     callbacks: Callable[[Moment], Any] | Sequence[Callable[[Moment], Any]] = (),
     state: TrainState | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
     nonfinite: Literal["raise", "stop", "continue"] = "raise",
     progress: bool = False,
 ) -> Result:
@@ -67,6 +70,9 @@ def fit(
         callbacks: functions of a :class:`Moment`, called as often as ``evaluate`` says, with a validation split or without;
             if that is never, then about twice a second. Returning True stops the run.
         state: go on from an earlier run's ``result.state`` (its key goes on too); left intact.
+        checkpoint: a folder to save the state in: now and then, in at most a twentieth of the time, and at the end. After a
+            kill, the same call goes on from there (``epochs`` and ``steps`` count from its first call, the history from this
+            one) and ends where one call would have ended, to the bit. Hyperparameters go on as saved, as with ``state``.
         nonfinite: what to do at the step where the loss turns non-finite: raise, or stop, or continue.
         progress: show a progress bar.
 
@@ -75,6 +81,7 @@ def fit(
 
     Raises:
         TypeError, ValueError: an argument is not what it should be, before anything compiles.
+        FileNotFoundError, ValueError: ``checkpoint`` is of another problem, optimizer or key; names the leaf that differs.
         NonFiniteError: the loss turned non-finite; it has the run so far as ``.result``.
 
     >>> import jaxopt_course as jc
@@ -99,18 +106,25 @@ def fit(
     key = as_key("fit", key)
     state = init_state(problem, optimizer, key) if state is None else owned(check_state("fit", problem, optimizer, state))
     state = with_sampler("fit", plan, state)
+    first = int(state.step)
+    if checkpoint is not None:
+        _check_no_memory(criteria)
+        state = resumed("fit", checkpoint, state)
     plan = dataclasses.replace(
         plan,
         drop_remainder=plan.drop_remainder or problem.objective.coupled or bool(jax.tree.leaves(state.model_state)),
         seed=tuple(int(word) for word in np.ravel(jax.random.key_data(state.key))),
     )
     listed = batch_size.epochs if isinstance(batch_size, Stages) else 10
-    total = int(steps or plan.steps(int(state.step), int(epochs or listed)))
+    total = int(steps or plan.steps(first, int(epochs or listed))) - (int(state.step) - first)
+    if total < 0:
+        raise ValueError(f"fit: checkpoint {checkpoint} is at step {state.step}, {-total} more than are asked for")
     interval = "epoch" if evaluate == "epoch" else int(evaluate or 0)
     if problem.data.validation is None and not calls:
         interval = 0
     with Progress(total, progress, problem.name) as bar:
-        return Run(problem, optimizer, plan, state, Options(total, interval, criteria, calls, nonfinite), bar).train()
+        options = Options(total, interval, criteria, calls, nonfinite, None if checkpoint is None else Saver(checkpoint))
+        return Run(problem, optimizer, plan, state, options, bar).train()
 
 
 def _check_problem(problem: Any) -> None:
@@ -149,6 +163,11 @@ def _criteria(stop: Any, problem: Problem, evaluate: Any) -> tuple[Any, ...]:
         if early.metric not in names:
             raise ValueError(f"fit: early stopping by unknown metric {early.metric!r}{checks.closest(early.metric, names)}")
     return criteria
+
+
+def _check_no_memory(criteria: tuple[Any, ...]) -> None:
+    if criteria:
+        raise ValueError(f"fit: give checkpoint or stop, not both: what {criteria[0]} has seen is not in a checkpoint")
 
 
 def _callbacks(callbacks: Any) -> tuple[Callable[[Moment], Any], ...]:

@@ -18,6 +18,7 @@ import optax
 
 from jaxopt_course.problems.objective import Problem
 from jaxopt_course.training import stopping
+from jaxopt_course.training.checkpoint import Saver
 from jaxopt_course.training.chunk import run_chunk
 from jaxopt_course.training.history import Log
 from jaxopt_course.training.progress import Progress
@@ -40,7 +41,7 @@ class Options(NamedTuple):
     """What ``fit`` was asked for, besides the problem and the optimizer; checked.
 
     ``steps`` to do; ``interval`` of evaluations and callbacks, in steps or "epoch" (0: none, and whenever the host looks);
-    ``criteria`` to stop; ``callbacks``; ``nonfinite``.
+    ``criteria`` to stop; ``callbacks``; ``nonfinite``; who saves the state, if anybody.
     """
 
     steps: int
@@ -48,6 +49,7 @@ class Options(NamedTuple):
     criteria: tuple[Any, ...]
     callbacks: tuple[Callable[[Moment], Any], ...]
     nonfinite: str
+    saver: Saver | None = None
 
 
 class _Chunk(NamedTuple):
@@ -207,6 +209,9 @@ class Run:
             if callback(Moment(self.here, loss, values, _copied(self._params()))) in (True, np.True_):
                 self.stopped = self.stopped or f"callback {getattr(callback, '__name__', callback)!s}"
             self.looked = time.perf_counter()  # their time is not training
+        if self.options.saver and not self.failed:
+            self.options.saver.see(self.state, self.here)
+            self.looked = time.perf_counter()
 
     def _see(self, evaluation: dict[str, Any]) -> None:
         self.log.evaluations.append((self.here, evaluation))
@@ -241,6 +246,8 @@ class Run:
         wanted = self.options.interval and self.validation_data is not None
         if wanted and not self.failed and evaluated != self.here:
             self._see(jax.device_get(self._timed(self._validate)))
+        if self.options.saver and not self.failed:
+            self.options.saver.see(self.state, self.here, last=True)
         params, model_state = (self.best and self.best.kept) or (self._params(), self.state.model_state)
         result = Result(
             params, model_state, self.state, self.stopped or "budget of steps done", self.options.steps,

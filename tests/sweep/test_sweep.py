@@ -117,7 +117,7 @@ def test_an_interrupted_sweep_returns_what_it_has(problems, monkeypatch):
 
 
 def test_interrupted_before_anything(problems, monkeypatch):
-    def interrupted(self, bar):
+    def interrupted(self, *args):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(execution.Runner, "run", interrupted)
@@ -170,7 +170,10 @@ def test_netcdf_round_trip(problems, tmp_path, engine):
     results.to_netcdf(tmp_path / "sweep.nc", engine=engine)
     with xr.open_dataset(tmp_path / "sweep.nc", engine=engine) as loaded:
         xr.testing.assert_equal(loaded.load(), results)
-        assert loaded.attrs["space"] == results.attrs["space"]
+        assert {name: loaded.attrs[name] for name in results.attrs} == results.attrs
+        for name in results.variables:
+            kept = {key: loaded[name].attrs[key] for key in ("units", "description")}
+            assert kept == results[name].attrs
         assert dict(best(loaded.isel(configuration=[0, 1]))) == dict(best(results.isel(configuration=[0, 1])))
 
 
