@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, NamedTuple
 
@@ -27,7 +27,7 @@ from jaxopt_course.training.progress import Progress
 from jaxopt_course.training.state import as_key
 from jaxopt_course.training.step import TRACES, TrainState
 
-__all__ = ["Clock", "Options", "Record", "Runner", "Vary"]
+__all__ = ["Block", "Clock", "Options", "Pass", "Record", "Runner", "Vary", "filled"]
 
 Vary = Literal["both", "initialization", "order"]
 LOOK_EVERY = 0.5  # seconds of training between two looks
@@ -67,12 +67,21 @@ class Record(NamedTuple):
     last: bool
 
 
-class _Pass(NamedTuple):
+class Pass(NamedTuple):
     """Lanes that share their batches: each one's place in the group, where it starts, and the seed that orders the batches."""
 
     places: np.ndarray
     starts: np.ndarray
     order: int
+
+
+class Block(NamedTuple):
+    """Lanes on their way: which; filled up to how many; their state; and the next epoch to record."""
+
+    own: Pass
+    size: int
+    state: TrainState
+    epoch: int = 0
 
 
 @dataclasses.dataclass
@@ -156,15 +165,15 @@ class Runner:
         size = self._fitting(len(passes[0].places))
         for places, starts, order in passes:
             for first in range(0, len(places), size):
-                yield from self._block(_Pass(places[first:][:size], starts[first:][:size], order), size, bar)
+                yield from self._block(Pass(places[first:][:size], starts[first:][:size], order), size, bar)
 
-    def _passes(self) -> Iterator[_Pass]:
+    def _passes(self) -> Iterator[Pass]:
         members, seeds = np.arange(len(self.group.members)), np.arange(len(self.options.seeds))
         if self.options.vary == "initialization":
-            yield _Pass(np.repeat(members, len(seeds)), np.tile(seeds, len(members)), 0)
+            yield Pass(np.repeat(members, len(seeds)), np.tile(seeds, len(members)), 0)
             return
         for seed in seeds:
-            yield _Pass(members, np.full(len(members), seed if self.options.vary == "both" else 0), int(seed))
+            yield Pass(members, np.full(len(members), seed if self.options.vary == "both" else 0), int(seed))
 
     def _fitting(self, wanted: int) -> int:
         """How many lanes to train at a time: as many as fit, in blocks of one size."""
@@ -205,29 +214,40 @@ class Runner:
             compiled = pool.map(lambda program: program.compile(), [train, *evaluations, init])
             return max(_resident(program.memory_analysis()) for program in compiled)
 
-    def _block(self, own: _Pass, size: int, bar: Progress) -> Iterator[Record]:
-        count = len(own.places)
-        fill = np.minimum(np.arange(size), count - 1)
+    def _block(self, own: Pass, size: int, bar: Progress) -> Iterator[Record]:
+        yield from self.advance(self.begin(own, size), self.options.epochs, bar)
+
+    def begin(self, own: Pass, size: int) -> Block:
+        """A block of these lanes, filled up to a size, before its first epoch."""
+        fill = filled(len(own.places), size)
         lanes = jax.tree.map(lambda leaf: leaf[own.places[fill]], self.group.lanes)
-        key = self.keys[own.order][1]
-        plan = dataclasses.replace(self.plan, seed=tuple(int(word) for word in np.ravel(jax.random.key_data(key))))
         state = self.clock(
-            init_lanes, make=self.group.make, starts=self.starts, lanes=lanes, start=self._start(own.starts[fill]), key=key,
-            **self.static,
+            init_lanes, make=self.group.make, starts=self.starts, lanes=lanes, start=self._start(own.starts[fill]),
+            key=self.keys[own.order][1], **self.static,
         )  # fmt: skip
+        return Block(own, size, state)
+
+    def advance(self, block: Block, until: int, bar: Progress) -> Generator[Record, None, Block]:
+        """Every epoch of a block up to one, as it is done; and the block then. The given one's state is used up."""
+        own, size, state, begun = block
+        count = len(own.places)
+        lanes = jax.tree.map(lambda leaf: leaf[own.places[filled(count, size)]], self.group.lanes)
         lanes = self.group.recipe.needs(lanes)
+        seed = jax.random.key_data(self.keys[own.order][1])
+        plan = dataclasses.replace(self.plan, seed=tuple(int(word) for word in np.ravel(seed)))
         members, seeds = np.array(self.group.members)[own.places], own.starts if self.starts else np.full(count, own.order)
         diverged, finite = np.full(size, -1, np.int32), np.ones(size, bool)
-        for epoch in range(self.options.epochs + 1):
-            last, values = epoch == self.options.epochs, {}
+        for epoch in range(begun, until + 1):
+            values = {}
             if epoch:
                 state, values, diverged, finite = self._epoch(plan, epoch, lanes, state, diverged, bar, count)
-            values |= self._evaluations(lanes, state, epoch, last)
+            values |= self._evaluations(lanes, state, epoch, until)
             values, failed, finite = jax.device_get((values, diverged, finite))
             values = {k: np.where((failed < 0) & finite, column, np.nan)[:count] for k, column in values.items()}
-            if last:  # non-finite since the last step, whose loss did not see it
+            if epoch == until:  # non-finite since the last step, whose loss did not see it
                 failed = np.where((failed < 0) & ~finite, epoch * plan.steps_per_epoch, failed)
-            yield Record(members, seeds, epoch, values, failed[:count], last)
+            yield Record(members, seeds, epoch, values, failed[:count], epoch == self.options.epochs)
+        return Block(own, size, state, until + 1)
 
     def _epoch(
         self, plan: samplers.Plan, epoch: int, lanes: Any, state: TrainState, diverged: Any, bar: Progress, count: int
@@ -256,10 +276,10 @@ class Runner:
             self.pace = max(1, min(4 * self.pace, int(LOOK_EVERY * steps / (time.perf_counter() - began))))
         return state, totals, diverged, finite
 
-    def _evaluations(self, lanes: Any, state: TrainState, epoch: int, last: bool) -> dict[str, Any]:
-        """``validation_…``, and at the end ``test_…``."""
-        wanted = self.options.evaluate == "epoch" or (self.options.evaluate == "end" and last)
-        splits = ("validation", "test") if last else ("validation",)
+    def _evaluations(self, lanes: Any, state: TrainState, epoch: int, until: int) -> dict[str, Any]:
+        """``validation_…``, and at the very end ``test_…``."""
+        wanted = self.options.evaluate == "epoch" or (self.options.evaluate == "end" and epoch == until)
+        splits = ("validation", "test") if epoch == self.options.epochs else ("validation",)
         found = {}
         for split in splits if wanted else ():
             if (data := getattr(self.data, split)) is not None:
@@ -302,6 +322,11 @@ class Runner:
         out = np.zeros((self.capacity, *rows.shape[1:]), dtype)
         out[: len(rows)] = rows
         return out
+
+
+def filled(count: int, size: int) -> np.ndarray:
+    """So many lanes, the last one repeated up to a size."""
+    return np.minimum(np.arange(size), count - 1)
 
 
 def _resident(memory: Any) -> int:
