@@ -15,14 +15,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxopt_course.problems.objective import num_examples
 from jaxopt_course.sweep.execution import Block, Clock, Options, Pass, Record, Runner, filled
 from jaxopt_course.sweep.matching import Group
 from jaxopt_course.training.progress import Progress
 
 __all__ = ["Rung", "RungRunner", "block_size"]
 
-FIXED_WORK = {"cpu": 1e6}  # operations that could be done while a step that does nothing is under way; measured
-FIXED_WORK_OF_ACCELERATORS = 1e9
+STEP, EPOCH = 1e6, 4e7  # operations that two cores could do while a block's step costs what it costs anyway; an epoch
+ACCELERATOR = 1000  # times as many
 
 
 class Rung(NamedTuple):
@@ -48,9 +49,15 @@ class RungRunner(Runner):
         epochs = np.diff([rung.until for rung in self.rungs], prepend=0)
         params, _ = jax.eval_shape(self.group.problem.init, self.keys[0][0])
         numbers = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
-        work = 6 * max(1, numbers) * self.plan.batch_size  # a product forward and two backward, an addition each
-        fixed = FIXED_WORK.get(jax.default_backend(), FIXED_WORK_OF_ACCELERATORS)
+        work = 6 * max(1, numbers) * num_examples(self.data.train)  # a product forward and two backward, an addition each
+        fixed = (STEP * self.plan.steps_per_epoch + EPOCH) * (1 if jax.default_backend() == "cpu" else ACCELERATOR)
         return self._fitting(block_size(counts, epochs, 1 + fixed / work, self.options.lanes))
+
+    @property
+    def measured(self) -> list[str]:
+        """What there is to rank by."""
+        validated = self.options.evaluate is not None and self.data.validation is not None
+        return [*self.names, *(f"validation_{name}" for name in self.names if validated)]
 
     def steps_to(self, until: int) -> int:
         """Of all waiting lanes together."""
@@ -111,10 +118,8 @@ def block_size(counts: Sequence[int], epochs: Sequence[int] | np.ndarray, overhe
         overhead: what a step costs whatever its lanes, in lanes.
         most: the largest size.
 
-    >>> block_size([64, 21, 7, 2], [1, 2, 6, 18], overhead=1.0, most=128)
-    4
-    >>> block_size([64, 21, 7, 2], [1, 2, 6, 18], overhead=1000.0, most=128)
-    64
+    >>> [block_size([64, 21, 7, 2], [1, 2, 6, 18], overhead, most=128) for overhead in (1.0, 10.0, 1000.0)]
+    [2, 7, 64]
     """
     sizes = np.arange(1, min(most, max(counts)) + 1)
     blocks = np.ceil(np.divide.outer(np.asarray(counts), sizes))

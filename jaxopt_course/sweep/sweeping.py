@@ -86,9 +86,7 @@ def sweep(
     References:
         Lectures 001, 003: hyperparameters are chosen on validation, the result is reported on test [A3].
     """
-    options = read_options(
-        "sweep", space, seeds, vary, batch_size, epochs, evaluate, sampler, drop_remainder, lanes, memory
-    )
+    options = read_options("sweep", space, seeds, vary, batch_size, epochs, evaluate, sampler, drop_remainder, lanes, memory)
     clock, table, incomplete = Clock(), Table(space, options.seeds, options.epochs), False
     runners = [Runner(group, options, clock) for group in match(problem, factory, space, batch_size)]
     check_uses(runners)
@@ -134,9 +132,7 @@ def read_options(
     )
 
 
-def describe(
-    first: Runner, factory: Any, space: Space, options: Options, clock: Clock, incomplete: bool
-) -> dict[str, Any]:
+def describe(first: Runner, factory: Any, space: Space, options: Options, clock: Clock, incomplete: bool) -> dict[str, Any]:
     """The results' attributes; ``first`` is the first group's runner."""
     return {
         "title": f"{len(space)} configurations on {first.group.problem.name}",
