@@ -218,7 +218,7 @@ class _Contest(NamedTuple):
     def _labelled(self, results: xr.Dataset, trained: np.ndarray, rung: np.ndarray) -> xr.Dataset:
         """With what each configuration went through, and the work that was done."""
         found = {"rung": rung, "epochs_trained": trained.min(axis=1)}
-        if len(self.brackets) > 1:
+        if self.where == "hyperband":
             found["bracket"] = self._each(lambda bracket: len(self.rules.ends) - 1 - bracket.first)
         dims = [name for name, _ in self.space.axes]
         for name, values in found.items():

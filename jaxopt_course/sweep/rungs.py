@@ -22,8 +22,9 @@ from jaxopt_course.training.progress import Progress
 
 __all__ = ["Rung", "RungRunner", "block_size"]
 
-STEP, EPOCH = 1e6, 4e7  # operations that two cores could do while a block's step costs what it costs anyway; an epoch
-ACCELERATOR = 1000  # times as many
+# What a block's step costs whatever its lanes, and its epoch, in operations that could be done meanwhile.
+STEP, EPOCH = 1e6, 4e7  # measured on two cores
+ACCELERATOR = 1000  # times as many; estimated
 
 
 class Rung(NamedTuple):
