@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, NamedTuple
 
@@ -28,7 +28,7 @@ from jaxopt_course.training.progress import Progress
 from jaxopt_course.training.state import as_key
 from jaxopt_course.training.step import TRACES, TrainState
 
-__all__ = ["Clock", "Options", "Runner", "Vary"]
+__all__ = ["Block", "Clock", "Options", "Pass", "Runner", "Vary", "filled"]
 
 Vary = Literal["both", "initialization", "order"]
 LOOK_EVERY = 0.5  # seconds of training between two looks
@@ -53,12 +53,22 @@ class Options(NamedTuple):
     memory: float
 
 
-class _Pass(NamedTuple):
+class Pass(NamedTuple):
     """Lanes that share their batches: each one's place in the group, where it starts, and the seed that orders the batches."""
 
     places: np.ndarray
     starts: np.ndarray
     order: int
+
+
+class Block(NamedTuple):
+    """Lanes on their way: which; filled up to how many; their state; the next epoch to record; where they diverged, if so."""
+
+    own: Pass
+    size: int
+    state: TrainState
+    epoch: int = 0
+    diverged: Any = None
 
 
 @dataclasses.dataclass
@@ -146,15 +156,14 @@ class Runner:
         size = journal.lanes(number, self.fitting)
         for places, starts, order in self._passes():
             for first in range(0, len(places), size):
-                own = _Pass(places[first:][:size], starts[first:][:size], order)
+                own = Pass(places[first:][:size], starts[first:][:size], order)
                 carry = journal.carry(*self._cells(own))
-                bar.advance(
-                    (self.options.epochs if carry is None else carry.epoch) * self.plan.steps_per_epoch * len(own.places)
-                )
+                done = self.options.epochs if carry is None else carry.epoch
+                bar.advance(done * self.plan.steps_per_epoch * len(own.places))
                 if carry is not None:
-                    yield from self._block(own, size, bar, carry)
+                    yield from self.advance(self.begin(own, size, carry), self.options.epochs, bar)
 
-    def _cells(self, own: _Pass) -> tuple[np.ndarray, np.ndarray]:
+    def _cells(self, own: Pass) -> tuple[np.ndarray, np.ndarray]:
         """Of the space and of the seeds, the positions of a pass's lanes."""
         seeds = own.starts if self.starts else np.full(len(own.places), own.order)
         return np.array(self.group.members)[own.places], seeds
@@ -163,13 +172,13 @@ class Runner:
         """What a plan needs to know of the seed at this position."""
         return tuple(int(word) for word in np.ravel(jax.random.key_data(self.keys[seed][1])))
 
-    def _passes(self) -> Iterator[_Pass]:
+    def _passes(self) -> Iterator[Pass]:
         members, seeds = np.arange(len(self.group.members)), np.arange(len(self.options.seeds))
         if self.options.vary == "initialization":
-            yield _Pass(np.repeat(members, len(seeds)), np.tile(seeds, len(members)), 0)
+            yield Pass(np.repeat(members, len(seeds)), np.tile(seeds, len(members)), 0)
             return
         for seed in seeds:
-            yield _Pass(members, np.full(len(members), seed if self.options.vary == "both" else 0), int(seed))
+            yield Pass(members, np.full(len(members), seed if self.options.vary == "both" else 0), int(seed))
 
     def fitting(self) -> int:
         """How many lanes to train at a time: as many as fit, in blocks of one size."""
@@ -213,34 +222,41 @@ class Runner:
             compiled = pool.map(lambda program: program.compile(), [train, *evaluations, init])
             return max(_resident(program.memory_analysis()) for program in compiled)
 
-    def _block(self, own: _Pass, size: int, bar: Progress, carry: Carry) -> Iterator[Record]:
-        count = len(own.places)
-        fill = np.minimum(np.arange(size), count - 1)
+    def begin(self, own: Pass, size: int, carry: Carry | None = None) -> Block:
+        """A block of these lanes, filled up to a size, before its first epoch; or where an earlier call left it."""
+        fill = filled(len(own.places), size)
         lanes = jax.tree.map(lambda leaf: leaf[own.places[fill]], self.group.lanes)
-        key = self.keys[own.order][1]
-        plan = dataclasses.replace(self.plan, seed=self.order_seed(own.order))
         state = self.clock(
-            init_lanes, make=self.group.make, starts=self.starts, lanes=lanes, start=self._start(own.starts[fill]), key=key,
-            **self.static,
+            init_lanes, make=self.group.make, starts=self.starts, lanes=lanes, start=self._start(own.starts[fill]),
+            key=self.keys[own.order][1], **self.static,
         )  # fmt: skip
+        if carry is None or carry.state is None:
+            return Block(own, size, state)
+        leaves, structure = jax.tree.flatten(state)
+        state = structure.unflatten(map(_like, jax.tree.leaves(carry.state), leaves))
+        return Block(own, size, state, carry.epoch + 1, carry.diverged)
+
+    def advance(self, block: Block, until: int, bar: Progress) -> Generator[Record, None, Block]:
+        """Every epoch of a block up to one, as it is done; and the block then. The given one's state is used up."""
+        own, size, state, begun, failed = block
+        count = len(own.places)
+        lanes = jax.tree.map(lambda leaf: leaf[own.places[filled(count, size)]], self.group.lanes)
         lanes = self.group.recipe.needs(lanes)
+        plan = dataclasses.replace(self.plan, seed=self.order_seed(own.order))
         members, seeds = self._cells(own)
-        diverged, finite, begin = np.full(size, -1, np.int32), np.ones(size, bool), 0
-        if carry.state is not None:
-            leaves, structure = jax.tree.flatten(state)
-            state = structure.unflatten(map(_like, jax.tree.leaves(carry.state), leaves))
-            diverged, begin = carry.diverged, carry.epoch + 1
-        for epoch in range(begin, self.options.epochs + 1):
-            last, values = epoch == self.options.epochs, {}
+        diverged, finite = np.full(size, -1, np.int32) if failed is None else failed, np.ones(size, bool)
+        for epoch in range(begun, until + 1):
+            values = {}
             if epoch:
                 state, values, diverged, finite = self._epoch(plan, epoch, lanes, state, diverged, bar, count)
-            values |= self._evaluations(lanes, state, epoch, last)
+            values |= self._evaluations(lanes, state, epoch, until)
             values, failed, finite = jax.device_get((values, diverged, finite))
             carry = Carry(epoch, state, diverged)
             values = {k: np.where((failed < 0) & finite, column, np.nan)[:count] for k, column in values.items()}
-            if last:  # non-finite since the last step, whose loss did not see it
+            if epoch == until:  # non-finite since the last step, whose loss did not see it
                 failed = np.where((failed < 0) & ~finite, epoch * plan.steps_per_epoch, failed)
-            yield Record(members, seeds, epoch, values, failed[:count], last, carry)
+            yield Record(members, seeds, epoch, values, failed[:count], epoch == self.options.epochs, carry)
+        return Block(own, size, state, until + 1)
 
     def _epoch(
         self, plan: samplers.Plan, epoch: int, lanes: Any, state: TrainState, diverged: Any, bar: Progress, count: int
@@ -269,10 +285,10 @@ class Runner:
             self.pace = max(1, min(4 * self.pace, int(LOOK_EVERY * steps / (time.perf_counter() - began))))
         return state, totals, diverged, finite
 
-    def _evaluations(self, lanes: Any, state: TrainState, epoch: int, last: bool) -> dict[str, Any]:
-        """``validation_…``, and at the end ``test_…``."""
-        wanted = self.options.evaluate == "epoch" or (self.options.evaluate == "end" and last)
-        splits = ("validation", "test") if last else ("validation",)
+    def _evaluations(self, lanes: Any, state: TrainState, epoch: int, until: int) -> dict[str, Any]:
+        """``validation_…``, and at the very end ``test_…``."""
+        wanted = self.options.evaluate == "epoch" or (self.options.evaluate == "end" and epoch == until)
+        splits = ("validation", "test") if epoch == self.options.epochs else ("validation",)
         found = {}
         for split in splits if wanted else ():
             if (data := getattr(self.data, split)) is not None:
@@ -321,6 +337,11 @@ def _like(saved: Any, leaf: jax.Array) -> jax.Array:
     """A saved leaf as one of its kind; of a key, what is saved are its words."""
     own = jax.device_put(saved, may_alias=False)  # the next step takes its buffer
     return jax.random.wrap_key_data(own, impl=jax.random.key_impl(leaf)) if is_key(leaf) else own
+
+
+def filled(count: int, size: int) -> np.ndarray:
+    """So many lanes, the last one repeated up to a size."""
+    return np.minimum(np.arange(size), count - 1)
 
 
 def _resident(memory: Any) -> int:

@@ -235,15 +235,17 @@ def _check_static_uses(taker: _Taker, space: Space, first: Mapping[str, Any], pr
 
         return fingerprint(update, params)
 
-    for name, others in _alternatives(taker, space, first):
-        if name not in space.traced and others and all(program(other) == program(first) for other in others):
+    for name, others in _alternatives(taker, space, first, but=space.traced):
+        if others and all(program(other) == program(first) for other in others):
             raise ValueError(f"sweep: the optimizer does not depend on {name!r}: its factory ignores it")
 
 
-def _alternatives(taker: _Taker, space: Space, first: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """For each name, the first configuration with the name's other values (three at most), where those can be built."""
+def _alternatives(
+    taker: _Taker, space: Space, first: Mapping[str, Any], but: frozenset[str] = frozenset()
+) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """For each name (but some), the first configuration with its other values (three at most), where those can be built."""
     for name, column in space.columns:
-        if name in taker.names:
+        if name in taker.names and name not in but:
             others = [{**first, name: value} for value in dict.fromkeys(column) if value != first[name]][:3]
             yield name, [other for other in others if _builds(taker, other)]
 

@@ -139,7 +139,7 @@ def best(
         raise ValueError(f"best: no configuration has a finite {metric} at the end for all its seeds")
     place = np.unravel_index(int(np.argmin(ranked)), ranked.shape)
     chosen = final.isel(dict(zip(dims, map(int, place), strict=True)))
-    quantities = [str(name) for name in chosen.data_vars if name != "diverged_step"]
+    quantities = [str(name) for name in chosen.data_vars if "seed" in chosen[name].dims and name != "diverged_step"]
     found = {
         name + end: ((), float(value), chosen[name].attrs)
         for name in quantities

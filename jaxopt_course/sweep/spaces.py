@@ -21,7 +21,9 @@ from jaxopt_course.sweep.ranges import Range, categorical, integers, linear, log
 __all__ = ["Range", "Space", "categorical", "grid", "halton", "integers", "linear", "log", "random", "sobol", "zipped"]
 
 CONFIGURATION = "configuration"
-RESERVED = frozenset({CONFIGURATION, "seed", "epoch", "loss", "objective", "diverged_step"})
+RESERVED = frozenset(
+    {CONFIGURATION, "seed", "epoch", "loss", "objective", "diverged_step", "rung", "epochs_trained", "bracket"}
+)
 POINTS = 2**20  # as many configurations are a mistake
 
 

@@ -166,11 +166,10 @@ class Store(Journal):
 
         dataset = _writable(self.table.dataset({}), self.done)
         dataset = dataset.drop_vars(list(dataset.coords))
-        root = zarr.open_group(self.path, mode="r")
-        known = set(root.array_keys())
-        new = dataset[[name for name in dataset.data_vars if name not in known]]
+        new = dataset[[name for name in dataset.data_vars if not (self.path / str(name) / "zarr.json").exists()]]
         if new.data_vars:
-            new.assign_attrs(root.attrs.asdict()).to_zarr(self.path, mode="a", encoding=_chunks(new), **FORMAT)
+            attributes = zarr.open_group(self.path, mode="r").attrs.asdict()
+            new.assign_attrs(attributes).to_zarr(self.path, mode="a", encoding=_chunks(new), **FORMAT)
         for part in (dataset.drop_vars("finished"), dataset[["finished"]]):
             for seed in self.touched:
                 region = {"seed": slice(seed, seed + 1)}

@@ -25,7 +25,7 @@ from jaxopt_course.training.progress import Progress
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["sweep"]
+__all__ = ["check_uses", "describe", "read_options", "sweep"]
 
 LANES = 128
 
@@ -94,25 +94,12 @@ def sweep(
     References:
         Lectures 001, 003: hyperparameters are chosen on validation, the result is reported on test [A3].
     """
-    if not isinstance(space, Space):
-        raise TypeError(f"sweep: space must come from jc.grid or jc.spaces; got {space!r}")
-    options = Options(
-        _seeds(seeds),
-        _choice("vary", vary, ("both", "initialization", "order")),
-        checks.check_positive_integer("sweep", "epochs", epochs),
-        None if evaluate is None else _choice("evaluate", evaluate, ("epoch", "end")),
-        sampler,
-        drop_remainder,
-        checks.check_positive_integer("sweep", "lanes", lanes),
-        _memory(memory),
-    )
-    if batch_size is not None and "batch_size" in space.names:
-        raise ValueError(f"sweep: batch_size is an axis of the space, and given too: {batch_size!r}")
+    options = read_options("sweep", space, seeds, vary, batch_size, epochs, evaluate, sampler, drop_remainder, lanes, memory)
     path = None if store is None else check_path(store)
     clock, table, incomplete = Clock(), Table(space, options.seeds, options.epochs), False
     runners = [Runner(group, options, clock) for group in match(problem, factory, space, batch_size)]
-    _check_uses(runners)
-    about = _about(runners, factory, space)
+    check_uses(runners)
+    about = describe(runners[0], factory, space)
     journal = Journal(table, clock)
     if path is not None:
         which = identity(runners, factory, space)
@@ -126,17 +113,45 @@ def sweep(
                     journal.add(record)
         except KeyboardInterrupt:
             incomplete = True
-        finally:
-            journal.close()
+        journal.close()  # after another error a store stays as it was last written
     if not table.columns:
         raise KeyboardInterrupt("sweep: before the first result")
-    compiling, running = journal.seconds
-    return table.dataset({**about, "incomplete": int(incomplete), "compile_seconds": compiling, "run_seconds": running})
+    return table.dataset(about | spent(journal.seconds, incomplete))
 
 
-def _about(runners: Sequence[Runner], factory: Any, space: Space) -> dict[str, Any]:
-    """The attributes of the results that say what was run, and with what."""
-    first, options = runners[0], runners[0].options
+def read_options(
+    where: str,
+    space: Any,
+    seeds: Any,
+    vary: Any,
+    batch_size: Any,
+    epochs: Any,
+    evaluate: Any,
+    sampler: samplers.Sampler | None,
+    drop_remainder: bool,
+    lanes: Any,
+    memory: Any,
+) -> Options:
+    """What a sweep was asked for, checked."""
+    if not isinstance(space, Space):
+        raise TypeError(f"{where}: space must come from jc.grid or jc.spaces; got {space!r}")
+    if batch_size is not None and "batch_size" in space.names:
+        raise ValueError(f"{where}: batch_size is an axis of the space, and given too: {batch_size!r}")
+    return Options(
+        _seeds(where, seeds),
+        _choice(where, "vary", vary, ("both", "initialization", "order")),
+        checks.check_positive_integer(where, "epochs", epochs),
+        None if evaluate is None else _choice(where, "evaluate", evaluate, ("epoch", "end")),
+        sampler,
+        drop_remainder,
+        checks.check_positive_integer(where, "lanes", lanes),
+        _memory(where, memory),
+    )
+
+
+def describe(first: Runner, factory: Any, space: Space) -> dict[str, Any]:
+    """The attributes of the results that say what was run, and with what; ``first`` is the first group's runner."""
+    options = first.options
     return {
         "title": f"{len(space)} configurations on {first.group.problem.name}",
         "problem": first.group.problem.name,
@@ -151,35 +166,40 @@ def _about(runners: Sequence[Runner], factory: Any, space: Space) -> dict[str, A
     }
 
 
-def _check_uses(runners: Sequence[Runner]) -> None:
+def spent(seconds: tuple[float, float], incomplete: bool) -> dict[str, Any]:
+    """The attributes that say how it went: seconds of compiling and of running, and whether it was interrupted."""
+    return {"incomplete": int(incomplete), "compile_seconds": seconds[0], "run_seconds": seconds[1]}
+
+
+def check_uses(runners: Sequence[Runner]) -> None:
     """Raise for a traced name that reaches no update, in no group."""
     unused = set.intersection(*(set(runner.flow.unused) for runner in runners))
     for name in sorted(unused):
         raise ValueError(f"sweep: the {runners[0].group.named[name]} does not depend on {name!r}: its factory ignores it")
 
 
-def _seeds(seeds: Any) -> tuple[int, ...]:
+def _seeds(where: str, seeds: Any) -> tuple[int, ...]:
     if isinstance(seeds, (str, bytes)) or not isinstance(seeds, Sequence | np.ndarray | range):
-        return tuple(range(checks.check_positive_integer("sweep", "seeds", seeds)))
+        return tuple(range(checks.check_positive_integer(where, "seeds", seeds)))
     for seed in seeds:
         if isinstance(seed, (bool, np.bool_)) or not isinstance(seed, (int, np.integer)):
-            raise TypeError(f"sweep: seeds must be a number of seeds, or integers; got {seed!r}")
+            raise TypeError(f"{where}: seeds must be a number of seeds, or integers; got {seed!r}")
     found = tuple(int(seed) for seed in seeds)
     if not found or len(set(found)) < len(found):
-        raise ValueError(f"sweep: seeds must be at least one, each once; got {seeds!r}")
+        raise ValueError(f"{where}: seeds must be at least one, each once; got {seeds!r}")
     return found
 
 
-def _choice(name: str, value: Any, choices: tuple[str, ...]) -> Any:
+def _choice(where: str, name: str, value: Any, choices: tuple[str, ...]) -> Any:
     if value not in choices:
-        raise ValueError(f"sweep: unknown {name} {value!r}{checks.closest(value, choices)}")
+        raise ValueError(f"{where}: unknown {name} {value!r}{checks.closest(value, choices)}")
     return value
 
 
-def _memory(memory: Any) -> float:
+def _memory(where: str, memory: Any) -> float:
     """The budget in bytes: as given, or a part of what there is, so that it is the same at every call."""
     if memory is not None:
-        checks.check_number("sweep", "memory", memory, checks.Interval(0, open_low=True))
+        checks.check_number(where, "memory", memory, checks.Interval(0, open_low=True))
         return float(memory)
     statistics = jax.devices()[0].memory_stats() or {}
     if "bytes_limit" in statistics:

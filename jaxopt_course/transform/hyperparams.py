@@ -18,6 +18,7 @@ from typing import Any, ParamSpec
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jaxopt_course import checks
@@ -48,11 +49,13 @@ class Rule:
     def __repr__(self) -> str:
         return f"{self.name}({', '.join(f'{name}={value!r}' for name, value in self.static)})"
 
-    def build(self, numbers: Mapping[str, Any]) -> optax.GradientTransformationExtraArgs:
-        """The transformation for these numbers, as arrays."""
-        as_array = lambda x: jnp.asarray(x, jnp.result_type(float)) if isinstance(x, (int, float)) else x
-        numbers = {name: as_array(value) for name, value in numbers.items()}
-        with _building():
+    def build(
+        self, numbers: Mapping[str, Any], asarray: Callable[..., Any] = jnp.asarray
+    ) -> optax.GradientTransformationExtraArgs:
+        """The transformation for these numbers, as arrays: NumPy's, if it is built for its checks only, which is quicker."""
+        dtype = jnp.result_type(float)
+        numbers = {k: asarray(x, dtype) if isinstance(x, (int, float)) else x for k, x in numbers.items()}
+        with _building(asarray):
             built = self.factory(**numbers, **dict(self.static))
         if not isinstance(built, optax.GradientTransformation):
             raise TypeError(f"{self.name}: the factory must return a gradient transformation (init, update); got {built!r}")
@@ -201,16 +204,18 @@ def inject(
     return _lift(factory, sort, {})
 
 
-_is_building = contextvars.ContextVar("is_building", default=False)
+_asarray: contextvars.ContextVar[Callable[..., Any] | None] = contextvars.ContextVar("asarray", default=None)
 
 
 @contextlib.contextmanager
-def _building():
-    token = _is_building.set(True)
+def _building(asarray: Callable[..., Any]):
+    """Parts of a factory make arrays as the whole does."""
+    token = _asarray.set(asarray)
     try:
-        yield
+        with np.errstate(all="ignore"):  # as JAX does
+            yield
     finally:
-        _is_building.reset(token)
+        _asarray.reset(token)
 
 
 def _lift(factory: Callable, sort: Callable[..., checks.Arguments], accepted: Mapping[str, checks.Interval]) -> Callable:
@@ -221,11 +226,12 @@ def _lift(factory: Callable, sort: Callable[..., checks.Arguments], accepted: Ma
         numbers, static = sort(args, kwargs)
         # A part of a larger factory, or of optax.inject_hyperparams, has its numbers given by the whole.
         leaves = jax.tree.leaves(numbers, is_leaf=is_schedule)
-        if (_is_building.get() or _injecting()) and not any(map(callable, leaves)):
-            return Rule(factory, tuple(static.items())).build(numbers)
+        if ((asarray := _asarray.get()) or _injecting()) and not any(map(callable, leaves)):
+            return Rule(factory, tuple(static.items())).build(numbers, asarray or jnp.asarray)
         hyper = {key: _as_hyperparameter(name, key, value, accepted.get(key)) for key, value in numbers.items()}
         rule = Rule(factory, tuple(static.items()), tuple(accepted.items()))
-        rule.build({k: 1.0 if isinstance(v, Schedule) else v for k, v in hyper.items()})  # its own checks, at this call
+        example = {k: 1.0 if isinstance(v, Schedule) else v for k, v in hyper.items()}
+        rule.build(example, np.asarray)  # its own checks, at this call
         return optax.GradientTransformationExtraArgs(Init(rule, hyper), Update(rule))
 
     make.has_hyperparams_in_state = True  # type: ignore[attr-defined]  # what `inject` looks for
