@@ -17,7 +17,7 @@ import numpy as np
 import optax
 
 from jaxopt_course import checks
-from jaxopt_course.theory.linear import linear_system
+from jaxopt_course.theory.linear import coming, linear_system
 from jaxopt_course.theory.matrices import covariance_matrix, curvatures, hessian_matrix
 
 if TYPE_CHECKING:
@@ -221,16 +221,19 @@ def expected_loss(
     _, memory = linear_system("expected_loss", optimizer, len(h), 0)
     with jax.enable_x64(True):
         tx = optax.with_extra_args_support(optimizer)
-        z = memory.program(tx, len(h), 0, start)[1]
+        x = jnp.broadcast_to(jnp.asarray(start, float), len(h))
+        state = tx.init(x)
 
-        def step(carry, t):
-            z, p = carry
-            a, b, c = memory.matrices(tx, len(h), t)
+        def step(carry, _):
+            z, p, state = carry
+            a, b, c = memory.matrices(tx, state, len(h))
             matrix = a + b @ h @ c
-            return (matrix @ z, matrix @ p @ matrix.T + b @ sigma @ b.T), _losses(h, z, p)
+            spread = matrix @ p @ matrix.T + b @ sigma @ b.T
+            return (matrix @ z, spread, coming(tx, state, len(h))), _losses(h, z, p)
 
-        run = jax.jit(lambda z: jax.lax.scan(step, (z, jnp.zeros((len(z), len(z)))), jnp.arange(steps + 1))[1])
-        descent, noise = map(np.asarray, run(z))
+        z = memory.pack(state, x)
+        run = jax.jit(lambda carry: jax.lax.scan(step, carry, None, length=steps + 1)[1])
+        descent, noise = map(np.asarray, run((z, jnp.zeros((len(z), len(z))), state)))
     variables = {"loss": descent + noise, "descent": descent, "noise": noise}
     return xr.Dataset({k: ("step", v) for k, v in variables.items()}, {"step": np.arange(steps + 1)})
 

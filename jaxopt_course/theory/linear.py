@@ -19,7 +19,7 @@ import optax
 
 from jaxopt_course.transform import gradient_point
 
-__all__ = ["LinearSystem", "Memory", "linear_system"]
+__all__ = ["LinearSystem", "Memory", "coming", "linear_system"]
 
 TOLERANCE = 1e-9  # of linearity, relative to the terms of the sum
 SCALES = (1e-4, 1.0, 1e4)  # of the points at which linearity is tested: a clip is not felt at every size
@@ -48,37 +48,45 @@ class LinearSystem:
 
 @dataclasses.dataclass(frozen=True)
 class Memory:
-    """Which of a state's leaves are in z, by their positions; ``counted``: the whole numbers that it depends on."""
+    """Which of a state's leaves are in z, by their positions; ``counted``: the counters that it depends on."""
 
     positions: tuple[int, ...]
     names: tuple[str, ...]
     counted: tuple[str, ...]
 
-    def matrices(self, optimizer: Any, dimension: int, step: Any = 0) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """A, B and C of the update after ``step`` updates; traced numbers in the optimizer pass."""
-        apply, start = self.program(optimizer, dimension, step)
-        z, g = jnp.zeros_like(start), jnp.zeros(dimension)
-        (a, c), (b, _) = (jax.jacfwd(apply, argument)(z, g) for argument in (0, 1))
+    def matrices(self, optimizer: Any, state: Any, dimension: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """A, B and C of the coming update; traced numbers in the optimizer pass."""
+        apply, z = self.program(optimizer, state, dimension), jnp.zeros(self.pack(state, jnp.zeros(dimension)).shape)
+        (a, c), (b, _) = (jax.jacfwd(apply, argument)(z, jnp.zeros(dimension)) for argument in (0, 1))
         return a, b, c
 
-    def program(self, optimizer: Any, dimension: int, step: Any = 0, start: Any = 0.0) -> tuple[Callable[..., Any], jax.Array]:
-        """``(z, g) → (z⁺, y)``, and z of a fresh state at these parameters."""
-        x = jnp.broadcast_to(jnp.asarray(start, float), dimension)
-        leaves, structure = jax.tree.flatten(optimizer.init(x))
-        leaves = [(leaf + step).astype(leaf.dtype) if _is_whole(leaf) else jnp.asarray(leaf) for leaf in leaves]
-        shapes = [x.shape, *(leaves[i].shape for i in self.positions)]
+    def program(self, optimizer: Any, state: Any, dimension: int) -> Callable[..., tuple[jax.Array, jax.Array]]:
+        """``(z, g) → (z⁺, y)``: the coming update, with z in the place of what the state remembers."""
+        leaves, structure = jax.tree.flatten(state)
+        shapes = [(dimension,), *(jnp.shape(leaves[i]) for i in self.positions)]
         ends = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]
 
         def apply(z: jax.Array, g: jax.Array) -> tuple[jax.Array, jax.Array]:
             parts = jnp.split(z, ends)
             x, *rest = (part.reshape(shape) for part, shape in zip(parts, shapes, strict=True))
             mine = dict(zip(self.positions, rest, strict=True))
-            state = jax.tree.unflatten(structure, [mine.get(i, leaf) for i, leaf in enumerate(leaves)])
-            x, new, y = _update(optimizer, state, x, g, jnp.zeros(()))
-            new = jax.tree.leaves(new)
-            return jnp.concatenate([x, *(new[i].reshape(-1) for i in self.positions)]), y
+            full = jax.tree.unflatten(structure, [mine.get(i, leaf) for i, leaf in enumerate(leaves)])
+            x, new, y = _update(optimizer, full, x, g, jnp.zeros(()))
+            return self.pack(new, x), y
 
-        return apply, jnp.concatenate([x, *(leaves[i].reshape(-1).astype(float) for i in self.positions)])
+        return apply
+
+    def pack(self, state: Any, x: jax.Array) -> jax.Array:
+        """z, of parameters and state."""
+        leaves = jax.tree.leaves(state)
+        return jnp.concatenate([x, *(jnp.asarray(leaves[i], float).reshape(-1) for i in self.positions)])
+
+
+def coming(optimizer: Any, state: Any, dimension: int) -> Any:
+    """The state one update later, its counters above all: without gradient, at 0."""
+    zero = jnp.zeros(dimension)
+    new = _update(optimizer, state, zero, zero, jnp.zeros(()))[1]
+    return jax.tree.map(lambda new, old: jnp.asarray(new).astype(jnp.result_type(old)), new, state)
 
 
 def linear_system(
@@ -156,12 +164,18 @@ def _memory(where: str, tx: Any, dimension: int) -> Memory:
 
 def _checked(where: str, tx: Any, memory: Memory, dimension: int, step: int) -> LinearSystem:
     """The system at a step, compared with the update itself at points of several sizes."""
-    apply, start = memory.program(tx, dimension, step)
-    a, b, c = map(np.asarray, memory.matrices(tx, dimension, step))
-    generator = np.random.default_rng(0)
-    z = np.concatenate([scale * generator.standard_normal((4, len(start))) for scale in SCALES])
+    state, generator = tx.init(jnp.zeros(dimension)), np.random.default_rng(0)
+    size = jax.eval_shape(memory.pack, state, jax.ShapeDtypeStruct((dimension,), float)).shape[0]
+    z = np.concatenate([scale * generator.standard_normal((4, size)) for scale in SCALES])
     g = np.concatenate([scale * generator.standard_normal((4, dimension)) for scale in SCALES])
-    after, point = map(np.asarray, jax.vmap(apply)(jnp.asarray(z), jnp.asarray(g)))
+
+    @jax.jit
+    def derive(state: Any, z: jax.Array, g: jax.Array) -> Any:
+        if step:
+            state = jax.lax.fori_loop(0, step, lambda _, s: coming(tx, s, dimension), state)
+        return *memory.matrices(tx, state, dimension), *jax.vmap(memory.program(tx, state, dimension))(z, g)
+
+    a, b, c, after, point = map(np.asarray, derive(state, z, g))
     error = np.abs(after - z @ a.T - g @ b.T), np.abs(point - z @ c.T)
     size = np.abs(z) @ np.abs(a).T + np.abs(g) @ np.abs(b).T, np.abs(z) @ np.abs(c).T
     linear = [(e <= TOLERANCE * (s + np.abs(z).max(1, keepdims=True))).all(axis=0) for e, s in zip(error, size, strict=True)]
@@ -172,10 +186,6 @@ def _checked(where: str, tx: Any, memory: Memory, dimension: int, step: int) -> 
         parts = f"{' and '.join(guilty)} {'is' if len(guilty) == 1 else 'are'} not"
         raise ValueError(f"{where}: this optimizer is not linear in its gradients and what it remembers: {parts}")
     return LinearSystem(a, b, c, memory.names)
-
-
-def _is_whole(leaf: Any) -> bool:
-    return jnp.issubdtype(jnp.result_type(leaf), jnp.integer)
 
 
 def _sources(program: Any) -> Callable[[Any], set[Any]]:

@@ -118,11 +118,17 @@ def rate_plane(factory: Callable[..., optax.GradientTransformation], eigenvalues
     if not axes:
         raise ValueError("rate_plane: give at least one axis, as in learning_rate=[0.1, 0.2]")
     rows = {name: _row("rate_plane", name, axis) for name, axis in axes.items()}
+    if taken := rows.keys() & {"rate", "radius", "eigenvalue"}:
+        raise ValueError(f"rate_plane: an axis must not be called {min(taken)}, as the result has a variable of that name")
     with jax.enable_x64(True):
         grid = {n: mesh.reshape(-1) for n, mesh in zip(rows, np.meshgrid(*rows.values(), indexing="ij"), strict=True)}
         corners = [factory(**{name: float(pick(row)) for name, row in rows.items()}) for pick in (np.min, np.max)]
         _, memory = linear_system("rate_plane", corners[1], 1)
-        matrices = lambda numbers: memory.matrices(optax.with_extra_args_support(factory(**numbers)), 1)
+
+        def matrices(numbers: Any) -> Any:
+            tx = optax.with_extra_args_support(factory(**numbers))
+            return memory.matrices(tx, tx.init(jnp.zeros(1)), 1)
+
         a, b, c = map(np.asarray, jax.jit(jax.vmap(matrices))(jax.tree.map(jnp.asarray, grid)))
     radius = spectral_radius(_along(a, b, c, values)).reshape(*(len(row) for row in rows.values()), len(values))
     variables = {"rate": (tuple(rows), radius.max(axis=-1)), "radius": ((*rows, "eigenvalue"), radius)}
@@ -232,4 +238,6 @@ def _row(where: str, name: str, values: Any) -> np.ndarray:
 
 
 def _step(where: str, step: int | None) -> int | None:
-    return None if step is None else checks.check_positive_integer(where, "step", step + 1) - 1
+    if step is not None and (isinstance(step, bool) or not isinstance(step, (int, np.integer)) or step < 0):
+        raise ValueError(f"{where}: step must be an integer >= 0, or None; got {step!r}")
+    return step

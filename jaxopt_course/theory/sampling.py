@@ -72,7 +72,8 @@ def measured_error(gradients: Any, batches: Any) -> float:
     whole = np.issubdtype(indices.dtype, np.integer) and indices.ndim == 2 and indices.size > 0
     if not whole or indices.min() < 0 or indices.max() >= len(rows):
         raise ValueError(f"measured_error: batches must be indices from 0 to {len(rows) - 1}, [draws, m]; got {batches!r:.80}")
-    return float(np.sqrt(((rows[indices].mean(axis=1) - rows.mean(axis=0)) ** 2).sum(axis=1).mean()))
+    full = rows.mean(axis=0)
+    return float(np.sqrt(np.mean([((rows[batch].mean(axis=0) - full) ** 2).sum() for batch in indices])))
 
 
 def _rows(where: str, gradients: Any) -> np.ndarray:
