@@ -155,7 +155,8 @@ def cost_table(kappa: float, nu: float, rho: Any, *, num_examples: int, num_para
         num_examples: n. num_params: d.
 
     Returns:
-        ``iterations``, ``cost_per_iteration`` and ``cost``, the bounds without what the O hides, over ``method`` and ``rho``.
+        ``iterations``, ``cost_per_iteration`` and ``cost``, the bounds without what the O hides, over ``optimizer`` (gd, sgd)
+        and ``rho``.
 
     Raises:
         ValueError: a number out of range.
@@ -177,8 +178,8 @@ def cost_table(kappa: float, nu: float, rho: Any, *, num_examples: int, num_para
     accuracy = np.atleast_1d(np.asarray(rho, float))
     iterations = np.stack([kappa * np.log(1 / accuracy), nu * kappa**2 / accuracy])
     each = np.array([n * d, d])
-    variables = {"iterations": (("method", "rho"), iterations), "cost_per_iteration": ("method", each)}
-    table = xr.Dataset(variables, {"method": ["gd", "sgd"], "rho": accuracy})
+    variables = {"iterations": (("optimizer", "rho"), iterations), "cost_per_iteration": ("optimizer", each)}
+    table = xr.Dataset(variables, {"optimizer": ["gd", "sgd"], "rho": accuracy})
     return table.assign(cost=table.iterations * table.cost_per_iteration)
 
 
@@ -226,10 +227,10 @@ def expected_loss(
 
         def step(carry, _):
             z, p, state = carry
-            a, b, c = memory.matrices(tx, state, len(h))
+            a, b, c = memory.matrices(tx.update, state, len(h))
             matrix = a + b @ h @ c
             spread = matrix @ p @ matrix.T + b @ sigma @ b.T
-            return (matrix @ z, spread, coming(tx, state, len(h))), _losses(h, z, p)
+            return (matrix @ z, spread, coming(tx.update, state, len(h))), _losses(h, z, p)
 
         z = memory.pack(state, x)
         run = jax.jit(lambda carry: jax.lax.scan(step, carry, None, length=steps + 1)[1])

@@ -9,6 +9,7 @@ but never passes on to the parameters (an average, a monitor) is left out of z, 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -54,13 +55,13 @@ class Memory:
     names: tuple[str, ...]
     counted: tuple[str, ...]
 
-    def matrices(self, optimizer: Any, state: Any, dimension: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """A, B and C of the coming update; traced numbers in the optimizer pass."""
-        apply, z = self.program(optimizer, state, dimension), jnp.zeros(self.pack(state, jnp.zeros(dimension)).shape)
+    def matrices(self, update: Any, state: Any, dimension: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """A, B and C of the coming update; traced numbers in the state pass."""
+        apply, z = self.program(update, state, dimension), jnp.zeros(self.pack(state, jnp.zeros(dimension)).shape)
         (a, c), (b, _) = (jax.jacfwd(apply, argument)(z, jnp.zeros(dimension)) for argument in (0, 1))
         return a, b, c
 
-    def program(self, optimizer: Any, state: Any, dimension: int) -> Callable[..., tuple[jax.Array, jax.Array]]:
+    def program(self, update: Any, state: Any, dimension: int) -> Callable[..., tuple[jax.Array, jax.Array]]:
         """``(z, g) → (z⁺, y)``: the coming update, with z in the place of what the state remembers."""
         leaves, structure = jax.tree.flatten(state)
         shapes = [(dimension,), *(jnp.shape(leaves[i]) for i in self.positions)]
@@ -71,7 +72,7 @@ class Memory:
             x, *rest = (part.reshape(shape) for part, shape in zip(parts, shapes, strict=True))
             mine = dict(zip(self.positions, rest, strict=True))
             full = jax.tree.unflatten(structure, [mine.get(i, leaf) for i, leaf in enumerate(leaves)])
-            x, new, y = _update(optimizer, full, x, g, jnp.zeros(()))
+            x, new, y = _update(update, full, x, g, jnp.zeros(()))
             return self.pack(new, x), y
 
         return apply
@@ -82,10 +83,10 @@ class Memory:
         return jnp.concatenate([x, *(jnp.asarray(leaves[i], float).reshape(-1) for i in self.positions)])
 
 
-def coming(optimizer: Any, state: Any, dimension: int) -> Any:
+def coming(update: Any, state: Any, dimension: int) -> Any:
     """The state one update later, its counters above all: without gradient, at 0."""
     zero = jnp.zeros(dimension)
-    new = _update(optimizer, state, zero, zero, jnp.zeros(()))[1]
+    new = _update(update, state, zero, zero, jnp.zeros(()))[1]
     return jax.tree.map(lambda new, old: jnp.asarray(new).astype(jnp.result_type(old)), new, state)
 
 
@@ -121,14 +122,14 @@ def linear_system(
     return first, memory
 
 
-def _update(tx: Any, state: Any, x: jax.Array, g: jax.Array, value: jax.Array) -> tuple[jax.Array, Any, jax.Array]:
+def _update(update: Any, state: Any, x: jax.Array, g: jax.Array, value: jax.Array) -> tuple[jax.Array, Any, jax.Array]:
     """One update with this gradient: the parameters, the state, and the point where the gradient was wanted."""
 
     def value_fn(params):
         raise _EvaluatesError
 
     y = gradient_point(state, x)
-    step, state = tx.update(g, state, x, value=value, grad=g, value_fn=value_fn)
+    step, state = update(g, state, x, value=value, grad=g, value_fn=value_fn)
     return x + step, state, y
 
 
@@ -143,7 +144,9 @@ def _memory(where: str, tx: Any, dimension: int) -> Memory:
     paths, leaves = zip(*jax.tree_util.tree_leaves_with_path(state), strict=True) if jax.tree.leaves(state) else ((), ())
     try:
         with jax.disable_jit():
-            program = jax.make_jaxpr(lambda x, g, value, state: _update(tx, state, x, g, value))(x, x, jnp.zeros(()), state)
+            program = jax.make_jaxpr(lambda x, g, value, state: _update(tx.update, state, x, g, value))(
+                x, x, jnp.zeros(()), state
+            )
     except _EvaluatesError:
         raise ValueError(f"{where}: this optimizer is not linear: its update evaluates the function (a line search)") from None
     _, _, value, *inputs = program.jaxpr.invars
@@ -168,14 +171,7 @@ def _checked(where: str, tx: Any, memory: Memory, dimension: int, step: int) -> 
     size = jax.eval_shape(memory.pack, state, jax.ShapeDtypeStruct((dimension,), float)).shape[0]
     z = np.concatenate([scale * generator.standard_normal((4, size)) for scale in SCALES])
     g = np.concatenate([scale * generator.standard_normal((4, dimension)) for scale in SCALES])
-
-    @jax.jit
-    def derive(state: Any, z: jax.Array, g: jax.Array) -> Any:
-        if step:
-            state = jax.lax.fori_loop(0, step, lambda _, s: coming(tx, s, dimension), state)
-        return *memory.matrices(tx, state, dimension), *jax.vmap(memory.program(tx, state, dimension))(z, g)
-
-    a, b, c, after, point = map(np.asarray, derive(state, z, g))
+    a, b, c, after, point = map(np.asarray, _derive(tx.update, memory, step, state, z, g))
     error = np.abs(after - z @ a.T - g @ b.T), np.abs(point - z @ c.T)
     size = np.abs(z) @ np.abs(a).T + np.abs(g) @ np.abs(b).T, np.abs(z) @ np.abs(c).T
     linear = [(e <= TOLERANCE * (s + np.abs(z).max(1, keepdims=True))).all(axis=0) for e, s in zip(error, size, strict=True)]
@@ -186,6 +182,14 @@ def _checked(where: str, tx: Any, memory: Memory, dimension: int, step: int) -> 
         parts = f"{' and '.join(guilty)} {'is' if len(guilty) == 1 else 'are'} not"
         raise ValueError(f"{where}: this optimizer is not linear in its gradients and what it remembers: {parts}")
     return LinearSystem(a, b, c, memory.names)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _derive(update: Any, memory: Memory, step: Any, state: Any, z: jax.Array, g: jax.Array) -> tuple[jax.Array, ...]:
+    """A, B and C after so many steps, and what the update makes of these points; compiled once for equal updates."""
+    d = g.shape[-1]
+    state = jax.lax.fori_loop(0, step, lambda _, s: coming(update, s, d), state)
+    return *memory.matrices(update, state, d), *jax.vmap(memory.program(update, state, d))(z, g)
 
 
 def _sources(program: Any) -> Callable[[Any], set[Any]]:

@@ -127,7 +127,7 @@ def rate_plane(factory: Callable[..., optax.GradientTransformation], eigenvalues
 
         def matrices(numbers: Any) -> Any:
             tx = optax.with_extra_args_support(factory(**numbers))
-            return memory.matrices(tx, tx.init(jnp.zeros(1)), 1)
+            return memory.matrices(tx.update, tx.init(jnp.zeros(1)), 1)
 
         a, b, c = map(np.asarray, jax.jit(jax.vmap(matrices))(jax.tree.map(jnp.asarray, grid)))
     radius = spectral_radius(_along(a, b, c, values)).reshape(*(len(row) for row in rows.values()), len(values))
