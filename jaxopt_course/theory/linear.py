@@ -144,12 +144,11 @@ def _memory(where: str, tx: Any, dimension: int) -> Memory:
     paths, leaves = zip(*jax.tree_util.tree_leaves_with_path(state), strict=True) if jax.tree.leaves(state) else ((), ())
     try:
         with jax.disable_jit():
-            program = jax.make_jaxpr(lambda x, g, value, state: _update(tx.update, state, x, g, value))(
-                x, x, jnp.zeros(()), state
-            )
+            trace = jax.make_jaxpr(functools.partial(_update, tx.update))
+            program = trace(state, x, x, jnp.zeros(()))
     except _EvaluatesError:
         raise ValueError(f"{where}: this optimizer is not linear: its update evaluates the function (a line search)") from None
-    _, _, value, *inputs = program.jaxpr.invars
+    *inputs, _, _, value = program.jaxpr.invars
     new_x, *outputs, point = program.jaxpr.outvars
     sources = _sources(program.jaxpr)
     needed, found = set(), sources(new_x) | sources(point)
