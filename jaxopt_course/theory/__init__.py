@@ -1,8 +1,36 @@
 """What the lectures prove about optimizers, computed from the optimizers themselves.
 
-`unrolled` writes an optimizer's path as a sum over its past gradients [D4].
+`unrolled` writes an optimizer's path as a sum over its past gradients [D4]; `rates` says how fast it contracts on a
+quadratic [D5], `floors` where noise stops it [F5], `sampling` how large a mini-batch's noise is [F3], `bounds` how many
+steps that makes, and what they cost [F6]; `bias_variance` takes the error of what was trained apart [A8].
 """
 
+from jaxopt_course.theory.bias_variance import bias_variance
+from jaxopt_course.theory.bounds import (
+    Conditioning,
+    conditioning,
+    cost_table,
+    expected_loss,
+    exponent,
+    gd_iterations,
+    iterations_to,
+    sgd_iterations,
+)
+from jaxopt_course.theory.floors import NoiseFloor, least_squares_floor, noise_floor
+from jaxopt_course.theory.rates import Best, best_parameters, convergence_rate, iteration_matrix, measured_rate, rate_plane
+from jaxopt_course.theory.sampling import measured_error, standard_error
 from jaxopt_course.theory.unrolled import Unrolled, unroll
 
-__all__ = ["Unrolled", "unroll"]
+__all__ = [
+    # a path as a sum
+    "Unrolled", "unroll",
+    # rates
+    "iteration_matrix", "convergence_rate", "rate_plane", "Best", "best_parameters", "measured_rate",
+    # noise
+    "NoiseFloor", "noise_floor", "least_squares_floor", "standard_error", "measured_error",
+    # iterations and costs
+    "Conditioning", "conditioning", "gd_iterations", "sgd_iterations", "cost_table", "expected_loss", "iterations_to",
+    "exponent",
+    # errors
+    "bias_variance",
+]  # fmt: skip
