@@ -13,6 +13,7 @@ from collections.abc import Callable
 from jaxopt_course.problems import losses, models, regularizers
 from jaxopt_course.problems.arrays import from_arrays
 from jaxopt_course.problems.datasets import digits, fashion_mnist
+from jaxopt_course.problems.folds import folds
 from jaxopt_course.problems.objective import Data, Evaluation, Objective, Problem, num_examples
 from jaxopt_course.problems.optimum import Optimum, least_squares, tikhonov
 from jaxopt_course.problems.regularizers import elastic_net, l1, l2
@@ -21,6 +22,7 @@ from jaxopt_course.problems.synthetic import linear_regression, logistic_regress
 __all__ = [
     "Problem", "Data", "Objective", "Evaluation", "num_examples",  # what a problem is
     "digits", "fashion_mnist", "linear_regression", "logistic_regression", "from_arrays",  # ready ones, or your data
+    "folds",  # cross-validation
     "least_squares", "tikhonov", "Optimum",  # where the minimum is
     "losses", "models", "regularizers", "l1", "l2", "elastic_net",  # parts to build with
     "PROBLEMS",  # the ready ones by name
