@@ -110,9 +110,8 @@ class Plane:
             raise ValueError(f"evaluate: resolution must be an integer >= 2; got {resolution}")
         chunk = checks.check_positive_integer("evaluate", "chunk", chunk)
         axes = [np.linspace(*_range(name, ends), steps) for name, ends in (("alpha", alpha), ("beta", beta))]
-        shapes = jax.eval_shape(function, self.origin, *arguments)
-        found = shapes if isinstance(shapes, dict) else {"value": shapes}
-        for name, shape in found.items():
+        shapes = _shapes(function, self.origin, *arguments)
+        for name, shape in shapes.items():
             if getattr(shape, "shape", None) != ():
                 raise TypeError(f"evaluate: function must return a scalar or a dict of scalars; got {shape} for {name!r}")
         grid = jnp.stack([axis.ravel() for axis in jnp.meshgrid(*map(jnp.asarray, axes))], axis=1)
@@ -122,7 +121,7 @@ class Plane:
             name: (name, axis, {"long_name": label})
             for name, axis, label in zip(("alpha", "beta"), axes, self.labels, strict=True)
         }
-        variables = {k: (("beta", "alpha"), np.asarray(v).reshape(steps, steps)) for k, v in values.items()}
+        variables = {name: (("beta", "alpha"), np.asarray(values[name]).reshape(steps, steps)) for name in shapes}
         return xr.Dataset(variables, coordinates)
 
 
@@ -241,6 +240,20 @@ def plane_through(origin: Params, first: Params, second: Params) -> Plane:
 def stack(points: Params | list[Params]) -> Params:
     """A list of equal trees as one tree with one more leading axis; such a tree as it is."""
     return jax.tree.map(lambda *leaves: np.stack(leaves), *points) if isinstance(points, list) and points else points
+
+
+def _shapes(function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
+    """What the function returns, by name, in its own order: JAX sorts dicts."""
+    names: list[str] = []
+
+    def named(*arguments):
+        out = function(*arguments)
+        out = out if isinstance(out, dict) else {"value": out}
+        names.extend(out)
+        return out
+
+    shapes = jax.eval_shape(named, *arguments)
+    return {name: shapes[name] for name in names}
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
