@@ -83,7 +83,7 @@ def test_optimizers_lists_the_catalog_with_arguments(capsys):
 def test_problems_lists_them_all(capsys):
     assert cli.main(["problems"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
-        "digits", "fashion-mnist", "linear-regression", "logistic-regression",
+        "digits", "fashion-mnist", "mnist1d", "linear-regression", "logistic-regression",
     ]  # fmt: skip
 
 

@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 from jaxopt_course.problems import losses, models, regularizers
 from jaxopt_course.problems.arrays import from_arrays
-from jaxopt_course.problems.datasets import digits, fashion_mnist
+from jaxopt_course.problems.datasets import digits, fashion_mnist, mnist1d
+from jaxopt_course.problems.folds import folds
 from jaxopt_course.problems.objective import Data, Evaluation, Objective, Problem, num_examples
 from jaxopt_course.problems.optimum import Optimum, least_squares, tikhonov
 from jaxopt_course.problems.regularizers import elastic_net, l1, l2
@@ -20,7 +21,9 @@ from jaxopt_course.problems.synthetic import linear_regression, logistic_regress
 
 __all__ = [
     "Problem", "Data", "Objective", "Evaluation", "num_examples",  # what a problem is
-    "digits", "fashion_mnist", "linear_regression", "logistic_regression", "from_arrays",  # ready ones, or your data
+    "digits", "fashion_mnist", "mnist1d", "linear_regression", "logistic_regression",  # ready ones
+    "from_arrays",  # your data
+    "folds",  # cross-validation
     "least_squares", "tikhonov", "Optimum",  # where the minimum is
     "losses", "models", "regularizers", "l1", "l2", "elastic_net",  # parts to build with
     "PROBLEMS",  # the ready ones by name
@@ -29,6 +32,7 @@ __all__ = [
 PROBLEMS: dict[str, tuple[Callable[..., Problem], str]] = {
     "digits": (digits, "1 797 handwritten digits, 8 × 8, 10 classes; ships with the package"),
     "fashion-mnist": (fashion_mnist, "70 000 images of clothes, 28 × 28, 10 classes; from files or the network"),
+    "mnist1d": (mnist1d, "5 000 signals of 40 samples, 10 classes; made by the package mnist1d"),
     "linear-regression": (linear_regression, "least squares with a chosen condition number"),
     "logistic-regression": (logistic_regression, "binary log-linear model with a chosen condition number"),
 }

@@ -1,4 +1,5 @@
-"""Real data, as problems: the digits that ship with the package, and Fashion-MNIST from files or the network [A3, A4].
+"""Images and signals, as problems: the digits that ship with the package, Fashion-MNIST from files or the network, and
+MNIST-1D, made on the spot [A3, A4].
 
 The arrays of a data set are read once and shared by all problems that use them.
 """
@@ -9,6 +10,7 @@ import functools
 import gzip
 import math
 import os
+import random
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,7 +24,7 @@ from jaxopt_course.problems.objective import Data, Problem
 from jaxopt_course.problems.supervised import supervised
 from jaxopt_course.types import Batch, Params
 
-__all__ = ["DEBIAN_FOLDER", "FASHION_MNIST", "digits", "fashion_mnist", "read_idx"]
+__all__ = ["DEBIAN_FOLDER", "FASHION_MNIST", "digits", "fashion_mnist", "mnist1d", "read_idx"]
 
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 FASHION_MNIST_URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
@@ -109,6 +111,46 @@ def fashion_mnist(
     return _images("fashion_mnist", data, model, loss, metrics, regularizer)
 
 
+def mnist1d(
+    model: Any = "softmax",
+    *,
+    validation: int = 1_000,
+    loss: Callable | None = None,
+    metrics: Callable | Mapping[str, Callable] | None = None,
+    regularizer: Callable[[Params], Any] | None = None,
+) -> Problem:
+    """MNIST-1D: 5 000 signals of 40 samples in 10 classes, 1 000 of them to test [A4].
+
+    Ten templates, padded, scaled, shifted, sheared and covered with noise, as the package ``mnist1d`` of the extra ``data``
+    makes them with its own defaults and seed: always the same, without the network. Small, yet a linear model, an MLP and a
+    convolutional net differ widely on it.
+
+    Args:
+        model: a name (linear, softmax, mlp), a model of :mod:`~jaxopt_course.problems.models` with 10 outputs, or a flax
+            module of signals ``[n, 40]``.
+        validation: how many of the 4 000 training signals to hold out, each class in proportion; 0 trains on all.
+        loss: ``loss(outputs, batch) → [B]``; cross-entropy, unless given.
+        metrics: as for :class:`Problem`; accuracy, unless given.
+        regularizer: λR(θ), if any.
+
+    Returns:
+        A :class:`Problem`. Two calls with equal arguments make equal problems on the same arrays.
+
+    Raises:
+        ImportError: the package ``mnist1d`` is not installed. ValueError, TypeError: ``validation`` is not from 0 to 3 999.
+
+    Example::
+
+        problem = mnist1d(model="mlp")
+
+    References:
+        S. Greydanus and D. Kobak, Scaling down deep learning with MNIST-1D, ICML 2024.
+    """
+    if isinstance(validation, bool) or not isinstance(validation, (int, np.integer)):
+        raise TypeError(f"mnist1d: validation must be a number of signals from 0 to 3999; got {validation!r}")
+    return _images("mnist1d", _mnist1d(int(validation)), model, loss, metrics, regularizer)
+
+
 def read_idx(path: str | Path, dimensions: int) -> np.ndarray:
     """An array of bytes from an IDX file, as MNIST and its successors are kept; ``.gz`` is decompressed.
 
@@ -173,6 +215,31 @@ def _fashion_mnist(folder: Path, validation: int) -> Data:
         return Data(_batch(images, labels), None, _batch(*test))
     train, held_out = split_rows(labels, [validation], seed=0)
     return Data(_batch(images[train], labels[train]), _batch(images[held_out], labels[held_out]), _batch(*test))
+
+
+@functools.lru_cache(maxsize=4)
+def _mnist1d(validation: int) -> Data:
+    made = _made_mnist1d()
+    if not 0 <= validation < len(made["y"]):
+        raise ValueError(f"mnist1d: validation must be from 0 to {len(made['y']) - 1}; got {validation}")
+    test = _batch(made["x_test"].astype(np.float32), made["y_test"])
+    rows = split_rows(made["y"], [validation], seed=0) if validation else [np.arange(len(made["y"]))]
+    train, *held_out = (_batch(made["x"][part].astype(np.float32), made["y"][part]) for part in rows)
+    return Data(train, held_out[0] if held_out else None, test)
+
+
+def _made_mnist1d() -> dict[str, np.ndarray]:
+    """The package's arrays; it seeds the global generators of Python and NumPy, which get their state back."""
+    try:
+        from mnist1d.data import make_dataset  # pyright: ignore[reportMissingImports]  # of the extra `data`
+    except ImportError as error:
+        raise ImportError("mnist1d: making it needs the package mnist1d (pip install 'jaxopt_course[data]')") from error
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002
+    try:
+        return make_dataset()
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
 
 
 def _read_split(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,8 @@
 
 `unrolled` writes an optimizer's path as a sum over its past gradients [D4]; `rates` says how fast it contracts on a
 quadratic [D5], `floors` where noise stops it [F5], `sampling` how large a mini-batch's noise is [F3], `bounds` how many
-steps that makes, and what they cost [F6]; `bias_variance` takes the error of what was trained apart [A8].
+steps that makes, and what they cost [F6]; `bias_variance` takes the error of what was trained apart [A8];
+`landscape` evaluates a loss on a plane through a network's parameters [G5].
 """
 
 from jaxopt_course.theory.bias_variance import bias_variance
@@ -17,6 +18,7 @@ from jaxopt_course.theory.bounds import (
     sgd_iterations,
 )
 from jaxopt_course.theory.floors import NoiseFloor, least_squares_floor, noise_floor
+from jaxopt_course.theory.landscape import Plane, filter_normalized, filter_plane, path_plane, plane_through
 from jaxopt_course.theory.rates import Best, best_parameters, convergence_rate, iteration_matrix, measured_rate, rate_plane
 from jaxopt_course.theory.sampling import measured_error, standard_error
 from jaxopt_course.theory.unrolled import Unrolled, unroll
@@ -33,4 +35,6 @@ __all__ = [
     "exponent",
     # errors
     "bias_variance",
+    # a loss around a point
+    "Plane", "filter_plane", "path_plane", "plane_through", "filter_normalized",
 ]  # fmt: skip
