@@ -49,6 +49,7 @@ CONVENIENCES = {
     ("training/range_test.py", "plot"),
     ("training/result.py", "plot"),
     ("training/minimize.py", "plot"),
+    ("sweep/pictures.py", "plot"),
     ("race/outcome.py", "report"),
     ("race/outcome.py", "plot"),
     ("race/outcome.py", "__str__"),

@@ -201,6 +201,22 @@ def halton(num: int, /, *, seed: int = 0, **axes: Range) -> Space:
     return _drawn("halton", axes, qmc.Halton(len(axes), rng=np.random.default_rng(seed)).random(num))
 
 
+def drawn_on(values: tuple[Any, ...]) -> str | None:
+    """The axis that shows numbers best: "log", if they span a decade and their median is nearer to the ends' geometric mean
+    than to their arithmetic one; else "linear"; None for what are no numbers.
+
+    >>> drawn_on((1e-3, 1e-2, 0.1)), drawn_on((0.0, 0.5, 0.9)), drawn_on(("relu", "tanh"))
+    ('log', 'linear', None)
+    """
+    if not all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
+        return None
+    low, high, middle = min(values), max(values), float(np.median(sorted(set(values))))
+    if low <= 0 or high < 10 * low:
+        return "linear"
+    near = lambda mean: abs(math.log(middle / mean))
+    return "log" if near(math.sqrt(low * high)) <= near((low + high) / 2) else "linear"
+
+
 def _read(where: str, axes: Mapping[str, Any]) -> tuple[dict[str, tuple[Any, ...]], frozenset[str]]:
     """The axes' values, checked; and which of them are traced."""
     _check_names(where, axes)
