@@ -52,7 +52,7 @@ from jaxopt_course.problems.objective import Data, Problem
 
 # Training, and comparing
 from jaxopt_course.race import Race, race
-from jaxopt_course.sweep import best, grid, plot, spaces, sweep
+from jaxopt_course.sweep import best, grid, plot, spaces, sweep, tune
 from jaxopt_course.training import (
     Minimum,
     Moment,
@@ -106,7 +106,7 @@ __all__ = [
     # comparing
     "race", "Race",
     # many trainings at once
-    "sweep", "grid", "spaces", "best", "plot",
+    "sweep", "grid", "spaces", "best", "plot", "tune",
     # holding optimizers to the laws, and what is proved about them
     "testing", "theory",
 ]  # fmt: skip

@@ -135,7 +135,7 @@ def run(code):
 
 def test_import_loads_nothing_heavy():
     loaded = run("import sys, jax, optax; before = set(sys.modules); import jaxopt_course; print(set(sys.modules) - before)")
-    heavy = {"flax", "xarray", "pandas", "matplotlib", "plotly", "orbax", "tyro", "chex", "sklearn", "tqdm", "pooch"}
+    heavy = {"flax", "xarray", "pandas", "matplotlib", "plotly", "orbax", "tyro", "chex", "sklearn", "tqdm", "pooch", "optuna"}
     assert not {name for name in heavy if f"'{name}'" in loaded}
 
 

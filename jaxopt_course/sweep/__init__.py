@@ -3,7 +3,7 @@
 `spaces` and `ranges` say which configurations; `matching` finds who takes which name, builds and checks everything, and puts
 together what shares a program; `recipes` say how floats become a step; `flow` follows them to the updates; `population` has
 the compiled programs, `execution` runs them block by block; `results` labels what they bring; `sweeping` is ``jc.sweep``,
-`pictures` is ``jc.plot``.
+`pictures` is ``jc.plot``, `tuning` is ``jc.tune``.
 """
 
 from jaxopt_course.sweep import spaces
@@ -11,5 +11,6 @@ from jaxopt_course.sweep.pictures import plot
 from jaxopt_course.sweep.results import best
 from jaxopt_course.sweep.spaces import Space, grid
 from jaxopt_course.sweep.sweeping import sweep
+from jaxopt_course.sweep.tuning import tune
 
-__all__ = ["Space", "best", "grid", "plot", "spaces", "sweep"]
+__all__ = ["Space", "best", "grid", "plot", "spaces", "sweep", "tune"]

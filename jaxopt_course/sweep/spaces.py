@@ -65,8 +65,8 @@ class Space:
     def coordinates(self) -> dict[str, tuple[str, list[Any]]]:
         """The results' coordinates: name → (dimension, labels)."""
         if self.kind == "grid":
-            return {name: (name, _labels(values)) for name, values in self.axes}
-        return {name: (CONFIGURATION, _labels(values)) for name, values in self.columns}
+            return {name: (name, labels(values)) for name, values in self.axes}
+        return {name: (CONFIGURATION, labels(values)) for name, values in self.columns}
 
     def __repr__(self) -> str:
         parts = [f"{name}: {len(dict.fromkeys(map(str, values)))} values" for name, values in self.columns]
@@ -251,6 +251,11 @@ def _check_drawn(where: str, num: int, seed: int, axes: Mapping[str, Any]) -> No
     checks.check_positive_integer(where, "num", num, maximum=POINTS)
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise ValueError(f"{where}: seed must be an integer >= 0; got {seed!r}")
+    check_ranges(where, axes)
+
+
+def check_ranges(where: str, axes: Mapping[str, Any]) -> None:
+    """Raise unless there are axes, all of them ranges, under names that are free."""
     _check_names(where, axes)
     for name, axis in axes.items():
         if not isinstance(axis, Range):
@@ -269,7 +274,7 @@ def _points(kind: str, values: Mapping[str, tuple[Any, ...]], traced: frozenset[
     return Space(kind, tuple(values.items()), ((CONFIGURATION, tuple(range(count))),), traced)
 
 
-def _labels(values: tuple[Any, ...]) -> list[Any]:
+def labels(values: tuple[Any, ...]) -> list[Any]:
     """Numbers, booleans or strings as they are; anything else by its name."""
     if len({type(value) for value in values}) == 1 and isinstance(values[0], (bool, int, float, str)):
         return list(values)

@@ -34,6 +34,13 @@ def test_64_rates_trace_once_and_so_do_64_others(problems, traced):
     assert traced("train_lanes") == 1  # whatever its numbers are called
 
 
+def test_optimizers_that_differ_in_their_gradient_point_alone_are_told_apart(problems):
+    build = lambda rate, rule: rule(rate, 0.9)
+    results = sweep(problems.model(), build, jc.grid(rate=[0.1], rule=[jc.momentum, jc.nesterov]), evaluate=None, **FAST)
+    heavy_ball, nesterov = results.loss.isel(rate=0, seed=0, epoch=1).values
+    assert heavy_ball != nesterov
+
+
 def test_a_lambda_written_again_shares_the_program(problems, traced):
     for _ in range(2):
         sweep(problems.model(n=39), lambda r: jc.momentum(r, 0.3), jc.grid(r=[0.01, 0.1]), **FAST)
