@@ -150,7 +150,7 @@ def _axis(text: str, values: str, drawn: bool) -> Any:
     """The values, or the range to draw from, that an option describes."""
     import numpy as np
 
-    from jaxopt_course import spaces
+    from jaxopt_course.sweep import spaces
 
     kind, *numbers = values.split(":")
     if kind not in ("log", "linear", "integers"):
