@@ -169,6 +169,20 @@ def test_results_are_labelled(problems):
     assert np.isfinite(results.validation_loss).all()
 
 
+def test_coordinates_say_which_axis_shows_them_best(problems):
+    build = lambda rate, momentum, form: jc.nesterov(rate, momentum, form=form)
+    space = spaces.random(
+        9, rate=spaces.log(1e-4, 1.0), momentum=spaces.linear(0.0, 1.0), form=spaces.categorical(["shifted"])
+    )
+    results = sweep(problems.model(), build, space, evaluate=None, **FAST)
+    assert [results[name].attrs.get("scale") for name in ("rate", "momentum", "form")] == ["log", "linear", None]
+    for values, expected in (
+        ((1e-3, 1e-2, 1e-1), "log"), ((0.1, 0.2, 0.9, 1.0), "linear"), ((0.5, 0.9, 0.99), "linear"), ((2, 8, 32, 128), "log"),
+        ((True, False), None), (("a",), None),
+    ):  # fmt: skip
+        assert spaces.drawn_on(values) == expected
+
+
 @pytest.mark.parametrize("engine", ["scipy", "h5netcdf"])
 def test_netcdf_round_trip(problems, tmp_path, engine):
     pytest.importorskip(engine)
