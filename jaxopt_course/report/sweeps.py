@@ -242,7 +242,7 @@ def _cells(axes: Axes, plane: Table, shade: _Shade, colors: Palette) -> None:
         axes.text(
             j,
             i,
-            f"{means[i, j]:.2g}" if abs(means[i, j]) < 100 else f"{means[i, j]:.0f}",
+            f"{means[i, j]:.3g}" if abs(means[i, j]) < 100 else f"{means[i, j]:.0f}",
             ha="center",
             va="center",
             fontsize=7.5,
