@@ -13,8 +13,11 @@ import time
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
+import xarray as xr
 
+import jaxopt_course as jc
 from jaxopt_course import cli
 from jaxopt_course.optimizers import CATALOG
 
@@ -52,7 +55,7 @@ def interrupt(arguments, ready, cwd, after=0.0):
     return process.returncode, out.decode(), (said + rest).decode()
 
 
-@pytest.mark.parametrize("command", [cli.race, cli.fit])
+@pytest.mark.parametrize("command", [cli.race, cli.fit, cli.sweep])
 def test_help_describes_every_option(command, capsys):
     with pytest.raises(SystemExit) as end:
         cli.main([command.__name__, "--help"])
@@ -68,7 +71,16 @@ def test_help_lists_the_commands(capsys):
         cli.main(["--help"])
     assert end.value.code == 0
     shown = capsys.readouterr().out
-    for word in ("race", "fit", "optimizers", "problems", "Tune every optimizer", "Train once"):
+    for word in (
+        "race",
+        "fit",
+        "sweep",
+        "optimizers",
+        "problems",
+        "Tune every optimizer",
+        "Train once",
+        "configuration of a space",
+    ):
         assert word in shown
 
 
@@ -150,6 +162,25 @@ BAD = {
     "epochs 0 in a race": (["race", "--epochs", "0"], "error: race: epochs must be an integer >= 1; got 0"),
     "batch size": (["fit", "--batch-size", "5000"], "error: fit: batch_size must be an integer from 1 to 1080; got 5000"),
     "learning rate": (["fit", "--learning-rate", "-1"], "error: fit: learning_rates must be a number > 0; got -1.0"),
+    "axis without values": (["sweep", "--axis", "learning_rate"], "error: sweep: --axis must be name=log:LOW:HIGH:COUNT"),
+    "axis of words": (["sweep", "--axis", "learning_rate=log:a:b:3"], "error: sweep: --axis must be name=log:LOW:HIGH:COUNT"),
+    "axis without a count": (["sweep", "--axis", "learning_rate=log:1:2"], "log takes LOW:HIGH:COUNT"),
+    "axis with a count": (["sweep", "--space", "random", "--axis", "b1=linear:0:1:3"], "takes LOW:HIGH, as points are drawn"),
+    "axis of one": (["sweep", "--axis", "b1=linear:0:1:1"], "COUNT must be an integer >= 2; got 1"),
+    "axis upside down": (["sweep", "--axis", "b1=linear:1:0:3"], "error: linear: low must be below high; got 1.0 and 0.0"),
+    "axis twice": (["sweep", "--axis", "b1=0.5", "--axis", "b1=0.6"], "error: sweep: --axis b1 is given twice"),
+    "axis unknown": (["sweep", "--axis", "learning_rat=0.1"], "error: sweep: nothing takes 'learning_rat'; did you mean"),
+    "axis refused": (["sweep", "--axis", "learning_rate=0.1,-1.0"], "learning_rate must be a number >= 0; got -1.0"),
+    "no rate to sweep": (["sweep", "--optimizer", "line_search"], "error: sweep: line_search has no learning rate"),
+    "points of a grid": (["sweep", "--points", "8"], "error: sweep: --points is for --space random, sobol or halton"),
+    "points of sobol": (["sweep", "--space", "sobol", "--points", "9"], "error: sobol: num must be a power of 2; got 9"),
+    "sweep's optimizer": (["sweep", "--optimizer", "admm"], "error: sweep: unknown optimizer 'admm'; did you mean 'adam'?"),
+    "sweep's foreign one": (["sweep", "--optimizer", "optax.lionn"], "unknown optimizer 'optax.lionn'; did you mean"),
+    "sweep's metric": (["sweep", "--metric", "validation_acuracy"], "unknown metric 'validation_acuracy'; did you mean"),
+    "a test metric": (["sweep", "--metric", "test_loss"], "error: sweep: metric must not be a test value"),
+    "sweep's output": (["sweep", "--output", "/proc/x/sweep.nc"], "error: cannot write '/proc/x/sweep.nc': there is no"),
+    "sweep's plot": (["sweep", "--plot", "sweep.pdf"], "error: sweep: --plot must end in .png or .html; got 'sweep.pdf'"),
+    "sweep's top": (["sweep", "--top", "0"], "error: sweep: top must be an integer >= 1; got 0"),
     "one seed": (["race", "--seeds", "1"], "error: race: seeds must be an integer >= 2, for an interval; got 1"),
 }  # fmt: skip
 
@@ -165,6 +196,62 @@ def test_bad_input_is_one_line_and_exit_status_2_before_any_training(name, capsy
     assert said.err.count("\n") == 1
     assert said.out == ""
     assert not list(tmp_path.iterdir())
+
+
+SWEEP = ["sweep", "--optimizer", "momentum", "--model", "softmax", "--epochs", "1", "--no-cache", "--no-progress"]
+
+
+def test_sweep_prints_the_best_and_writes_results_and_picture(capsys, tmp_path):
+    output, picture = tmp_path / "sweep.nc", tmp_path / "sweep.png"
+    arguments = ["--axis", "learning_rate=log:1e-3:1e-1:3", "--axis", "momentum=0,0.9", "--seeds", "2", "--top", "4"]
+    assert cli.main([*SWEEP, *arguments, "--output", str(output), "--plot", str(picture)]) == 0
+    said = capsys.readouterr()
+    rows = re.findall(r"^ *(\d)  +([\d.]+)  +([\d.]+)  +([\d.]+)  ", said.out, re.M)
+    assert [row[0] for row in rows] == ["1", "2", "3", "4"]
+    losses = [float(row[3]) for row in rows]
+    assert losses == sorted(losses)
+    with xr.open_dataset(output, engine="scipy") as results:
+        assert dict(results.sizes) == {"learning_rate": 3, "momentum": 2, "seed": 2, "epoch": 2}
+        np.testing.assert_allclose(results.learning_rate, [1e-3, 1e-2, 1e-1])
+        best = jc.best(results.load())
+    assert f"best: learning_rate={best.learning_rate:.4g}, momentum={best.momentum:.4g}" in said.out
+    assert f"accuracy {best.test_accuracy:.4g} [{best.test_accuracy_low:.4g}, " in said.out
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert said.out.endswith(f"written: {output}\n         {picture}\n")
+    assert said.err == ""
+
+
+def test_sweep_draws_points_and_counts_what_diverged(capsys, tmp_path):
+    page = tmp_path / "sweep.html"
+    arguments = ["--axis", "learning_rate=log:1e-2:1e30", "--axis", "momentum=linear:0:1", "--axis", "batch_size=16,64"]
+    arguments += ["--space", "halton", "--points", "6", "--seeds", "1", "--plot", str(page)]
+    arguments += ["--problem", "linear-regression", "--optimizer", "momentum", "--epochs", "2", "--no-cache", "--no-progress"]
+    assert cli.main(["sweep", *arguments]) == 0
+    shown = capsys.readouterr().out
+    lost = int(re.search(r"^(\d) of 6 diverged$", shown, re.M).group(1))
+    assert len(re.findall(r"^ *\d  ", shown, re.M)) == 6 - lost
+    assert "seeds" not in shown.replace("over seeds", "")
+    assert "Plotly.newPlot" in page.read_text()
+
+
+def test_sweep_takes_what_the_problem_takes_and_other_libraries_optimizers(capsys):
+    arguments = ["sweep", "--optimizer", "optax.sgd", "--axis", "learning-rate=0.01,0.1", "--axis", "model=softmax,mlp"]
+    assert cli.main([*arguments, "--epochs", "1", "--seeds", "1", "--no-cache", "--no-progress"]) == 0
+    assert re.search(r"^best: learning_rate=0\.1, model=", capsys.readouterr().out, re.M)
+
+
+def test_sweep_without_axes_takes_the_rates_of_a_race(capsys):
+    assert cli.main([*SWEEP, "--seeds", "1", "--top", "99"]) == 0
+    rates = re.findall(r"^ *\d+  +([\d.e-]+)  ", capsys.readouterr().out, re.M)
+    assert sorted(map(float, rates)) == pytest.approx(CATALOG["momentum"].learning_rates)
+
+
+def test_a_sweep_in_which_everything_diverges_says_so(capsys):
+    arguments = ["sweep", "--problem", "linear-regression", "--axis", "learning_rate=1e30,1e31", "--optimizer", "sgd"]
+    assert cli.main([*arguments, "--seeds", "1", "--epochs", "1", "--no-cache", "--no-progress"]) == 0
+    shown = capsys.readouterr().out
+    assert "2 of 2 diverged" in shown
+    assert "no configuration has a finite validation_loss" in shown
 
 
 def test_a_run_that_diverges_says_where_and_is_an_error(capsys):
@@ -240,6 +327,26 @@ def test_interrupting_a_race_reports_what_is_finished(tmp_path):
     assert "nesterov" not in out
     assert "adam" in (tmp_path / "race.html").read_text()
     assert (tmp_path / "race.png").exists()
+
+
+def test_interrupting_a_sweep_reports_and_writes_the_seeds_that_are_finished(tmp_path):
+    arguments = ["sweep", "--model", "softmax", "--axis", "learning_rate=0.01,0.1", "--seeds", "3", "--epochs", "300"]
+    status, out, err = interrupt([*arguments, "--output", "part.nc"], rb"[4-8]\d%", tmp_path)
+    assert status == 130
+    assert "Traceback" not in err
+    assert re.search(r"\(incomplete\)\n.*\n *1  +0\.\d+  ", out)
+    assert "best: learning_rate=" in out
+    with xr.open_dataset(tmp_path / "part.nc", engine="scipy") as results:
+        assert results.attrs["incomplete"] == 1
+        assert results.loss[..., -1].notnull().all("learning_rate").any()
+
+
+def test_interrupting_a_sweep_at_once_has_nothing_to_report(tmp_path):
+    status, out, err = interrupt(["sweep", "--no-cache", "--output", "part.nc"], rb"sweep:", tmp_path)
+    assert status == 130
+    assert "Traceback" not in err
+    assert out == ""
+    assert not list(Path(tmp_path).iterdir())
 
 
 def test_interrupting_a_race_at_once_has_nothing_to_report(tmp_path):

@@ -1,5 +1,6 @@
 """The README's examples run, its commands exist, and its pictures are there."""
 
+import functools
 import re
 from pathlib import Path
 
@@ -33,17 +34,14 @@ def test_shell_commands_parse(monkeypatch):
     from jaxopt_course import cli
 
     ran = []
-    for name in ("race", "fit", "optimizers", "problems"):
+    for name in ("race", "fit", "sweep", "optimizers", "problems"):
         real = getattr(cli, name)
 
+        @functools.wraps(real)
         def stand_in(*args, real=real, **kwargs):
             ran.append(real.__name__)
             return 0
 
-        stand_in.__signature__ = __import__("inspect").signature(real)
-        stand_in.__annotations__ = real.__annotations__
-        stand_in.__doc__ = real.__doc__
-        stand_in.__name__ = real.__name__
         monkeypatch.setattr(cli, name, stand_in)
     lines = re.findall(r"^jaxopt-course (.+)$", README, re.MULTILINE)
     for line in lines:

@@ -18,7 +18,7 @@ from jaxopt_course import checks
 from jaxopt_course.training.state import as_transformation
 from jaxopt_course.transform import inject
 
-__all__ = ["foreign"]
+__all__ = ["find", "foreign"]
 
 ALIASES = ("lr", "rate", "alpha", "eta", "gamma", "step_size")
 AROUND = (0.1, 0.3, 1.0, 3.0, 10.0)  # times the factory's own default
@@ -40,7 +40,7 @@ def foreign(where: str, name: str) -> tuple[Callable[[float], optax.GradientTran
     >>> rates
     (0.1, 0.3, 1.0, 3.0, 10.0)
     """
-    function = _find(where, name)
+    function = find(where, name)
     parameters = inspect.signature(function).parameters.values()
     needed = [p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     if missing := [p for p in needed if p != "learning_rate"]:
@@ -63,7 +63,12 @@ def _at(factory: Callable[..., optax.GradientTransformation], rate: float) -> op
     return factory(learning_rate=rate)
 
 
-def _find(where: str, name: str) -> Callable[..., Any]:
+def find(where: str, name: str) -> Callable[..., Any]:
+    """The factory of this dotted name, with all its arguments.
+
+    Raises:
+        ValueError: no such module or factory (with the closest match).
+    """
     path, _, last = name.rpartition(".")
     try:
         module = importlib.import_module(path)

@@ -196,10 +196,10 @@ def history(
 def _set_range(axes: Axes, limits: tuple[float, float] | None) -> None:
     if limits:
         axes.set_ylim(limits)
-        _log(axes)
+        log_axis(axes)
 
 
-def _log(axes: Axes) -> None:
+def log_axis(axes: Axes) -> None:
     axes.set_yscale("log")
     low, high = axes.get_ylim()
     if 0 < high < 1000 * low:  # few powers of ten: plain numbers
@@ -232,7 +232,7 @@ def _history_panel(axes: Axes, run: xr.Dataset, name: str, x: str, colors: style
             axes.legend()
         finite = values.values[np.isfinite(values.values)]
         if schema.is_loss(name) and finite.min(initial=np.inf) >= 0 and finite.max(initial=0) > 0:
-            _log(axes)
+            log_axis(axes)
     axes.set_ylabel(label(name))
     axes.margins(x=0.01)
 

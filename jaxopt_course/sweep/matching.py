@@ -33,6 +33,7 @@ from jaxopt_course.sweep.recipes import (
 )
 from jaxopt_course.sweep.spaces import Space
 from jaxopt_course.training.state import as_transformation
+from jaxopt_course.transform import eval_params, gradient_point
 
 __all__ = ["Group", "match", "tracing"]
 
@@ -231,7 +232,8 @@ def _check_static_uses(taker: _Taker, space: Space, first: Mapping[str, Any], pr
 
         def update(params):
             state = optimizer.init(params)
-            return optimizer.update(params, state, params, value=total(params), grad=params, value_fn=total)
+            points = gradient_point(state, params), eval_params(state, params)  # all that some optimizers differ in
+            return optimizer.update(params, state, params, value=total(params), grad=params, value_fn=total), points
 
         return fingerprint(update, params)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,11 +21,15 @@ class Range:
         text: what it is, as it was written.
         at: from numbers in [0, 1) to as many values.
         values: those of a :func:`categorical`, which can be an axis of ``grid`` and ``zipped`` too.
+        kind, low, high: the function that made it, and its bounds, if it has any.
     """
 
     text: str
     at: Callable[[np.ndarray], list[Any]] = dataclasses.field(compare=False)
     values: tuple[Any, ...] | None = None
+    kind: Literal["linear", "log", "integers", "categorical"] = "categorical"
+    low: float = np.nan
+    high: float = np.nan
 
     def __repr__(self) -> str:
         return self.text
@@ -38,7 +42,7 @@ def linear(low: float, high: float) -> Range:
     linear(0.0, 1.0)
     """
     low, high = _bounds("linear", low, high)
-    return Range(f"linear({low}, {high})", lambda u: [float(x) for x in low + (high - low) * u])
+    return Range(f"linear({low}, {high})", lambda u: [float(x) for x in low + (high - low) * u], None, "linear", low, high)
 
 
 def log(low: float, high: float) -> Range:
@@ -53,7 +57,7 @@ def log(low: float, high: float) -> Range:
     low, high = _bounds("log", low, high)
     if low <= 0:
         raise ValueError(f"log: low must be a number > 0; got {low!r}")
-    return Range(f"log({low}, {high})", lambda u: [float(x) for x in low * (high / low) ** u])
+    return Range(f"log({low}, {high})", lambda u: [float(x) for x in low * (high / low) ** u], None, "log", low, high)
 
 
 def integers(low: int, high: int) -> Range:
@@ -67,7 +71,8 @@ def integers(low: int, high: int) -> Range:
             raise TypeError(f"integers: {name} must be an integer; got {value!r}")
     if high < low:
         raise ValueError(f"integers: low must not be above high; got {low} and {high}")
-    return Range(f"integers({low}, {high})", lambda u: [int(x) for x in low + np.floor((high - low + 1) * u)])
+    at = lambda u: [int(x) for x in low + np.floor((high - low + 1) * u)]
+    return Range(f"integers({low}, {high})", at, None, "integers", low, high)
 
 
 def categorical(values: Iterable[Any]) -> Range:

@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxopt_course import checks
 from jaxopt_course.sweep.journal import Record
-from jaxopt_course.sweep.spaces import Space
+from jaxopt_course.sweep.spaces import Space, drawn_on
 from jaxopt_course.types import falls as falls_by_name
 
 if TYPE_CHECKING:
@@ -89,6 +89,9 @@ class Table:
         for name in dataset.variables:
             dataset[name].attrs["description"] = _describe(str(name), self.space)
             dataset[name].attrs["units"] = "1"
+        for name, values in self.space.columns:
+            if scale := drawn_on(values):
+                dataset[name].attrs["scale"] = scale
         return dataset
 
 

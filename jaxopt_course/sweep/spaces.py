@@ -67,8 +67,8 @@ class Space:
     def coordinates(self) -> dict[str, tuple[str, list[Any]]]:
         """The results' coordinates: name → (dimension, labels)."""
         if self.kind == "grid":
-            return {name: (name, _labels(values)) for name, values in self.axes}
-        return {name: (CONFIGURATION, _labels(values)) for name, values in self.columns}
+            return {name: (name, labels(values)) for name, values in self.axes}
+        return {name: (CONFIGURATION, labels(values)) for name, values in self.columns}
 
     def __repr__(self) -> str:
         parts = [f"{name}: {len(dict.fromkeys(map(str, values)))} values" for name, values in self.columns]
@@ -203,6 +203,22 @@ def halton(num: int, /, *, seed: int = 0, **axes: Range) -> Space:
     return _drawn("halton", axes, qmc.Halton(len(axes), rng=np.random.default_rng(seed)).random(num))
 
 
+def drawn_on(values: tuple[Any, ...]) -> str | None:
+    """The axis that shows numbers best: "log", if they span a decade and their median is nearer to the ends' geometric mean
+    than to their arithmetic one; else "linear"; None for what are no numbers.
+
+    >>> drawn_on((1e-3, 1e-2, 0.1)), drawn_on((0.0, 0.5, 0.9)), drawn_on(("relu", "tanh"))
+    ('log', 'linear', None)
+    """
+    if not all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
+        return None
+    low, high, middle = min(values), max(values), float(np.median(sorted(set(values))))
+    if low <= 0 or high < 10 * low:
+        return "linear"
+    near = lambda mean: abs(math.log(middle / mean))
+    return "log" if near(math.sqrt(low * high)) <= near((low + high) / 2) else "linear"
+
+
 def _read(where: str, axes: Mapping[str, Any]) -> tuple[dict[str, tuple[Any, ...]], frozenset[str]]:
     """The axes' values, checked; and which of them are traced."""
     _check_names(where, axes)
@@ -237,6 +253,11 @@ def _check_drawn(where: str, num: int, seed: int, axes: Mapping[str, Any]) -> No
     checks.check_positive_integer(where, "num", num, maximum=POINTS)
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise ValueError(f"{where}: seed must be an integer >= 0; got {seed!r}")
+    check_ranges(where, axes)
+
+
+def check_ranges(where: str, axes: Mapping[str, Any]) -> None:
+    """Raise unless there are axes, all of them ranges, under names that are free."""
     _check_names(where, axes)
     for name, axis in axes.items():
         if not isinstance(axis, Range):
@@ -255,7 +276,7 @@ def _points(kind: str, values: Mapping[str, tuple[Any, ...]], traced: frozenset[
     return Space(kind, tuple(values.items()), ((CONFIGURATION, tuple(range(count))),), traced)
 
 
-def _labels(values: tuple[Any, ...]) -> list[Any]:
+def labels(values: tuple[Any, ...]) -> list[Any]:
     """Numbers, booleans or strings as they are; anything else by its name."""
     if len({type(value) for value in values}) == 1 and isinstance(values[0], (bool, int, float, str)):
         return list(values)

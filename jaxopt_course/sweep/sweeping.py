@@ -78,7 +78,8 @@ def sweep(
     Returns:
         A dataset over the space's axes, ``seed`` and ``epoch``: ``loss``, ``validation_…``; ``test_…`` at the end; and
         ``diverged_step``: a run that turned non-finite is NaN from there, and harms no other. Ctrl-C ends the sweep early:
-        what is done is there, the rest NaN, and the attribute ``incomplete`` is 1.
+        what is done is there, the rest NaN, and the attribute ``incomplete`` is 1. ``jc.plot(dataset)`` draws it, ``jc.best``
+        chooses from it, ``dataset.to_netcdf(path)`` keeps it.
 
     Raises:
         TypeError, ValueError: a name that nothing takes (with the closest match), that two take, or that changes nothing;

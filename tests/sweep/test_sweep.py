@@ -34,6 +34,13 @@ def test_64_rates_trace_once_and_so_do_64_others(problems, traced):
     assert traced("train_lanes") == 1  # whatever its numbers are called
 
 
+def test_optimizers_that_differ_in_their_gradient_point_alone_are_told_apart(problems):
+    build = lambda rate, rule: rule(rate, 0.9)
+    results = sweep(problems.model(), build, jc.grid(rate=[0.1], rule=[jc.momentum, jc.nesterov]), evaluate=None, **FAST)
+    heavy_ball, nesterov = results.loss.isel(rate=0, seed=0, epoch=1).values
+    assert heavy_ball != nesterov
+
+
 def test_a_lambda_written_again_shares_the_program(problems, traced):
     for _ in range(2):
         sweep(problems.model(n=39), lambda r: jc.momentum(r, 0.3), jc.grid(r=[0.01, 0.1]), **FAST)
@@ -160,6 +167,20 @@ def test_results_are_labelled(problems):
     assert results.attrs["factory"] == "nesterov"
     assert np.isnan(results.loss.sel(epoch=0)).all()
     assert np.isfinite(results.validation_loss).all()
+
+
+def test_coordinates_say_which_axis_shows_them_best(problems):
+    build = lambda rate, momentum, form: jc.nesterov(rate, momentum, form=form)
+    space = spaces.random(
+        9, rate=spaces.log(1e-4, 1.0), momentum=spaces.linear(0.0, 1.0), form=spaces.categorical(["shifted"])
+    )
+    results = sweep(problems.model(), build, space, evaluate=None, **FAST)
+    assert [results[name].attrs.get("scale") for name in ("rate", "momentum", "form")] == ["log", "linear", None]
+    for values, expected in (
+        ((1e-3, 1e-2, 1e-1), "log"), ((0.1, 0.2, 0.9, 1.0), "linear"), ((0.5, 0.9, 0.99), "linear"), ((2, 8, 32, 128), "log"),
+        ((True, False), None), (("a",), None),
+    ):  # fmt: skip
+        assert spaces.drawn_on(values) == expected
 
 
 @pytest.mark.parametrize("engine", ["scipy", "h5netcdf"])

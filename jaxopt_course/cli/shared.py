@@ -1,0 +1,72 @@
+"""What the commands have in common: problems by name, pictures on disk, the cache of compiled programs."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+__all__ = ["EPOCHS", "compilation_cache", "problem", "save"]
+
+EPOCHS = {"fashion-mnist": 5}
+
+
+def problem(name: str, model: str | None, folder: Path | None, swept: Iterable[str] = ()) -> Any:
+    """The problem of this name; or a function that makes it, if an argument of it is swept.
+
+    Raises:
+        ValueError: it is unknown, or the options do not fit it.
+    """
+    from jaxopt_course.checks import closest
+    from jaxopt_course.problems import PROBLEMS
+
+    if name not in PROBLEMS:
+        raise ValueError(f"unknown problem {name!r}{closest(name, PROBLEMS)}")
+    options: dict[str, Any] = {}
+    images = name in ("digits", "fashion-mnist")
+    if images:
+        options["model"] = model or "mlp"
+    elif model:
+        raise ValueError(f"--model is for images; {name} has its own")
+    if folder and name != "fashion-mnist":
+        raise ValueError(f"--folder is for fashion-mnist; {name} needs none")
+    if folder:
+        options["folder"] = folder
+    make = functools.partial(PROBLEMS[name][0], **options)
+    return make if set(swept) & inspect.signature(make).parameters.keys() else make()
+
+
+def save(figure: Any, path: Path) -> None:
+    """Write a figure as PNG."""
+    import io
+
+    from jaxopt_course.report import files
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=150)
+    files.write(path, buffer.getvalue())
+
+
+def compilation_cache(enabled: bool) -> None:
+    """Keep compiled programs between processes, if wanted and possible, unless JAX was told where already."""
+    import jax
+
+    if not enabled:
+        jax.config.update("jax_enable_compilation_cache", False)
+    elif not jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]  # defined by jax at import
+        try:
+            home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+            folder = home / "jaxopt_course" / "xla"
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+        except (OSError, RuntimeError) as error:  # RuntimeError: there is no home
+            print(f"note: compiled programs are not kept: {error}", file=sys.stderr)
+            return
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
