@@ -7,7 +7,7 @@ came back about twice a second.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import jax
@@ -15,14 +15,15 @@ import numpy as np
 import optax
 
 from jaxopt_course import checks
+from jaxopt_course.probes.definition import Probe, named
 from jaxopt_course.problems.objective import Problem, num_examples
 from jaxopt_course.schedules.batch_size import Stages
 from jaxopt_course.training import samplers, stopping
 from jaxopt_course.training.progress import Progress
 from jaxopt_course.training.result import Moment, Result
 from jaxopt_course.training.run import Options, Run
-from jaxopt_course.training.state import as_key, as_transformation, check_state, init_state, owned, with_sampler
-from jaxopt_course.training.step import TrainState, metric_names
+from jaxopt_course.training.state import as_key, as_transformation, check_state, init_state, owned, with_probes, with_sampler
+from jaxopt_course.training.step import RESERVED, TrainState, metric_names
 from jaxopt_course.types import Key
 
 __all__ = ["fit"]
@@ -41,6 +42,7 @@ def fit(
     evaluate: int | Literal["epoch"] | None = "epoch",
     stop: Any = (),
     callbacks: Callable[[Moment], Any] | Sequence[Callable[[Moment], Any]] = (),
+    probes: Probe | Sequence[Probe] | Mapping[str, Probe] = (),
     state: TrainState | None = None,
     nonfinite: Literal["raise", "stop", "continue"] = "raise",
     progress: bool = False,
@@ -66,6 +68,8 @@ def fit(
         stop: stopping criteria from :mod:`jaxopt_course.training.stopping`, one or several.
         callbacks: functions of a :class:`Moment`, called as often as ``evaluate`` says, with a validation split or without;
             if that is never, then about twice a second. Returning True stops the run.
+        probes: what to record of each step besides, from :mod:`jaxopt_course.probes` or your own; or ``{name: probe}``. Their
+            time is in the history's ``seconds``; without them nothing is added to the program.
         state: go on from an earlier run's ``result.state`` (its key goes on too); left intact.
         nonfinite: what to do at the step where the loss turns non-finite: raise, or stop, or continue.
         progress: show a progress bar.
@@ -96,9 +100,10 @@ def fit(
     _check_choice("nonfinite", nonfinite, ("raise", "stop", "continue"))
     criteria = _criteria(stop, problem, evaluate)
     calls = _callbacks(callbacks)
+    probes = named("fit", probes, RESERVED)
     key = as_key("fit", key)
     state = init_state(problem, optimizer, key) if state is None else owned(check_state("fit", problem, optimizer, state))
-    state = with_sampler("fit", plan, state)
+    state = with_probes(probes, with_sampler("fit", plan, state))
     plan = dataclasses.replace(
         plan,
         drop_remainder=plan.drop_remainder or problem.objective.coupled or bool(jax.tree.leaves(state.model_state)),
@@ -110,7 +115,7 @@ def fit(
     if problem.data.validation is None and not calls:
         interval = 0
     with Progress(total, progress, problem.name) as bar:
-        return Run(problem, optimizer, plan, state, Options(total, interval, criteria, calls, nonfinite), bar).train()
+        return Run(problem, optimizer, plan, state, Options(total, interval, criteria, calls, nonfinite, probes), bar).train()
 
 
 def _check_problem(problem: Any) -> None:
