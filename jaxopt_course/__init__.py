@@ -14,7 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 # Optimizers, their kernels, and their schedules
-from jaxopt_course import linesearch, problems, schedules
+from jaxopt_course import linesearch, probes, problems, schedules
 from jaxopt_course.optimizers import (
     CATALOG,
     adadelta,
@@ -104,7 +104,7 @@ __all__ = [
     # training
     "fit", "Result", "TrainState", "init_state", "Moment", "NonFiniteError", "make_step", "Step", "minimize", "Minimum",
     "range_test", "RangeTest", "save", "restore",
-    "samplers", "stopping",
+    "samplers", "stopping", "probes",
     # comparing
     "race", "Race",
     # many trainings at once

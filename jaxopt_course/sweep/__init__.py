@@ -2,7 +2,7 @@
 
 `spaces` and `ranges` say which configurations; `matching` finds who takes which name, builds and checks everything, and puts
 together what shares a program; `recipes` say how floats become a step; `flow` follows them to the updates; `population` has
-the compiled programs, `execution` runs them block by block; `results` labels what they bring, `pictures` is ``jc.plot``;
+the compiled programs, `execution` runs them, `blocks` of lanes one after another; `results` labels what they bring, `pictures` is ``jc.plot``;
 `store` keeps it on disk, for the sweep whose `identity` it is; `sweeping` is ``jc.sweep``, `tuning` is ``jc.tune``. `halving`
 is the sweep that stops losers early: `brackets` say who goes on, `rungs` hold the lanes between two rungs.
 """

@@ -9,15 +9,16 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxopt_course.problems.objective import num_examples
+from jaxopt_course.sweep.blocks import Block, Clock, Options, Pass, filled
 from jaxopt_course.sweep.flow import Flow, flow
 from jaxopt_course.sweep.journal import Carry, Journal, Record, is_key
 from jaxopt_course.sweep.matching import Group, tracing
@@ -26,69 +27,13 @@ from jaxopt_course.sweep.recipes import FixedProblem
 from jaxopt_course.training import samplers
 from jaxopt_course.training.progress import Progress
 from jaxopt_course.training.state import as_key
-from jaxopt_course.training.step import TRACES, TrainState
+from jaxopt_course.training.step import TrainState
 
-__all__ = ["Block", "Clock", "Options", "Pass", "Runner", "Vary", "filled"]
+__all__ = ["Runner"]
 
-Vary = Literal["both", "initialization", "order"]
 LOOK_EVERY = 0.5  # seconds of training between two looks
 MOST_ROWS = 1024  # steps sent off at once
 EXAMPLES = 512  # evaluated at a time, by each lane
-
-
-class Options(NamedTuple):
-    """What ``sweep`` was asked for, besides problem, factory and space; checked.
-
-    ``seeds`` and what they ``vary``; ``epochs``; ``evaluate`` each ``"epoch"``, or at the ``"end"``, or never (None);
-    ``sampler``, ``drop_remainder``; at most ``lanes`` at a time, in ``memory`` bytes.
-    """
-
-    seeds: tuple[int, ...]
-    vary: Vary
-    epochs: int
-    evaluate: Literal["epoch", "end"] | None
-    sampler: samplers.Sampler | None
-    drop_remainder: bool
-    lanes: int
-    memory: float
-
-
-class Pass(NamedTuple):
-    """Lanes that share their batches: each one's place in the group, where it starts, and the seed that orders the batches."""
-
-    places: np.ndarray
-    starts: np.ndarray
-    order: int
-
-
-class Block(NamedTuple):
-    """Lanes on their way: which; filled up to how many; their state; the next epoch to record; where they diverged, if so."""
-
-    own: Pass
-    size: int
-    state: TrainState
-    epoch: int = 0
-    diverged: Any = None
-
-
-@dataclasses.dataclass
-class Clock:
-    """Seconds spent compiling (tracing included), and in all."""
-
-    compiling: float = 0.0
-    began: float = dataclasses.field(default_factory=time.perf_counter)
-
-    def __call__(self, dispatch: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        """Dispatch; if that traced something, the time it took was compiling."""
-        start, traces = time.perf_counter(), TRACES.total()
-        out = dispatch(*arguments, **options)
-        if TRACES.total() != traces:
-            self.compiling += time.perf_counter() - start
-        return out
-
-    @property
-    def running(self) -> float:
-        return time.perf_counter() - self.began - self.compiling
 
 
 def _check_plan(plan: samplers.Plan, problem: Any) -> None:
@@ -337,11 +282,6 @@ def _like(saved: Any, leaf: jax.Array) -> jax.Array:
     """A saved leaf as one of its kind; of a key, what is saved are its words."""
     own = jax.device_put(saved, may_alias=False)  # the next step takes its buffer
     return jax.random.wrap_key_data(own, impl=jax.random.key_impl(leaf)) if is_key(leaf) else own
-
-
-def filled(count: int, size: int) -> np.ndarray:
-    """So many lanes, the last one repeated up to a size."""
-    return np.minimum(np.arange(size), count - 1)
 
 
 def _resident(memory: Any) -> int:

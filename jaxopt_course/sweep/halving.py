@@ -15,8 +15,8 @@ import optax
 
 from jaxopt_course import checks
 from jaxopt_course.problems.objective import Problem
+from jaxopt_course.sweep.blocks import Clock, Options, Vary
 from jaxopt_course.sweep.brackets import Bracket, Rules, deal, read_rules, survivors
-from jaxopt_course.sweep.execution import Clock, Options, Vary
 from jaxopt_course.sweep.matching import match
 from jaxopt_course.sweep.results import Table
 from jaxopt_course.sweep.rungs import Rung, RungRunner

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 if TYPE_CHECKING:
-    from jaxopt_course.sweep.execution import Clock
+    from jaxopt_course.sweep.blocks import Clock
     from jaxopt_course.sweep.results import Table
 
 __all__ = ["Carry", "Journal", "Record", "is_key"]

@@ -16,7 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxopt_course.problems.objective import num_examples
-from jaxopt_course.sweep.execution import Block, Clock, Options, Pass, Runner, filled
+from jaxopt_course.sweep.blocks import Block, Clock, Options, Pass, filled
+from jaxopt_course.sweep.execution import Runner
 from jaxopt_course.sweep.journal import Record, is_key
 from jaxopt_course.sweep.matching import Group
 from jaxopt_course.training.progress import Progress

@@ -32,7 +32,7 @@ from jaxopt_course.sweep.results import Table
 if TYPE_CHECKING:
     import xarray as xr
 
-    from jaxopt_course.sweep.execution import Clock
+    from jaxopt_course.sweep.blocks import Clock
 
 __all__ = ["Store", "check_path", "create"]
 

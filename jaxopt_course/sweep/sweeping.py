@@ -12,7 +12,8 @@ import optax
 
 from jaxopt_course import checks
 from jaxopt_course.problems.objective import Problem
-from jaxopt_course.sweep.execution import Clock, Options, Runner, Vary
+from jaxopt_course.sweep.blocks import Clock, Options, Vary
+from jaxopt_course.sweep.execution import Runner
 from jaxopt_course.sweep.identity import identity
 from jaxopt_course.sweep.journal import Journal
 from jaxopt_course.sweep.matching import match

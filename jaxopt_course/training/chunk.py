@@ -30,7 +30,7 @@ DRAWS = np.uint32(2**32 - 1)  # folded into the key of draws: no step is called 
 
 
 @functools.partial(jax.jit, static_argnames=("program", "capacity"), donate_argnames=("state",))
-def run_chunk(program, state, data, regularizer, criteria, memory, rows, count, fired, sampler=None, *, capacity):
+def run_chunk(program, state, data, regularizer, criteria, memory, rows, count, fired, sampler=None, probes=None, *, capacity):
     """Up to ``count`` ≤ ``capacity`` steps as one compiled loop.
 
     Args:
@@ -44,6 +44,7 @@ def run_chunk(program, state, data, regularizer, criteria, memory, rows, count, 
         count: how many steps, at most.
         fired: the index of the criterion that stopped an earlier chunk, or −1: nothing is done after a stop, so chunks can
             be sent off before the host knows.
+        probes: what to look at besides, by name, a pytree.
 
     Returns:
         The state, the criteria's memory, the records (arrays [capacity, ...]), how many steps were done, and ``fired``.
@@ -54,9 +55,9 @@ def run_chunk(program, state, data, regularizer, criteria, memory, rows, count, 
 
     def one(state, memory, batch, weights):
         if sampler is None:
-            state, report = train_step(program, state, batch, weights, regularizer)
+            state, report = train_step(program, state, batch, weights, regularizer, probes, data)
         else:
-            state, report = _drawn_step(program, state, batch, weights, regularizer, sampler)
+            state, report = _drawn_step(program, state, batch, weights, regularizer, sampler, probes)
         fired, new_memory = jnp.int32(-1), []
         for index, (criterion, old) in enumerate(zip(criteria, memory, strict=True)):
             new, stop = criterion.observe(old, report)
@@ -83,11 +84,11 @@ def run_chunk(program, state, data, regularizer, criteria, memory, rows, count, 
     return state, memory, records, done, fired
 
 
-def _drawn_step(program, state, data, weights, regularizer, sampler) -> tuple[TrainState, Report]:
+def _drawn_step(program, state, data, weights, regularizer, sampler, probes) -> tuple[TrainState, Report]:
     """A step whose batch is drawn here, by what the sampler has learnt, and which it learns from."""
     key = jax.random.fold_in(jax.random.fold_in(state.key, DRAWS), state.step)
     indices, factors = sampler.draw(key, state.sampler, len(weights))
-    state, report = train_step(program, state, _take(data, indices), weights * factors, regularizer)
+    state, report = train_step(program, state, _take(data, indices), weights * factors, regularizer, probes, data)
     seen = jnp.where(weights > 0, indices, num_examples(data))
     return state._replace(sampler=sampler.update(state.sampler, seen, report.losses)), report
 
@@ -146,4 +147,8 @@ def _record(program: Program, report: Report, state: TrainState, regularized: bo
     objective = {"objective": report.objective} if regularized else {}
     if taken := sorted(report.metrics.keys() & hyperparams(state.opt_state).keys()):
         raise ValueError(f"a metric must not be called {taken[0]!r}: a hyperparameter of the optimizer has this name")
-    return {"loss": report.loss, **objective, **report.metrics, **report.hyperparams, **extra}
+    record = {"loss": report.loss, **objective, **report.metrics, **report.hyperparams, **extra}
+    taken = (record.keys() | hyperparams(state.opt_state).keys()) - {*program.record}  # a probe may stand for these
+    if taken := sorted(report.probes.keys() & taken):
+        raise ValueError(f"a probe must not be called {taken[0]!r}: a metric or a hyperparameter has this name")
+    return record | report.probes

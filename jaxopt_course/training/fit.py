@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import jax
@@ -16,6 +16,7 @@ import numpy as np
 import optax
 
 from jaxopt_course import checks
+from jaxopt_course.probes.definition import Probe, named
 from jaxopt_course.problems.objective import Problem, num_examples
 from jaxopt_course.schedules.batch_size import Stages
 from jaxopt_course.training import samplers, stopping
@@ -23,8 +24,8 @@ from jaxopt_course.training.checkpoint import Saver, resumed
 from jaxopt_course.training.progress import Progress
 from jaxopt_course.training.result import Moment, Result
 from jaxopt_course.training.run import Options, Run
-from jaxopt_course.training.state import as_key, as_transformation, check_state, init_state, owned, with_sampler
-from jaxopt_course.training.step import TrainState, metric_names
+from jaxopt_course.training.state import as_key, as_transformation, check_state, init_state, owned, with_probes, with_sampler
+from jaxopt_course.training.step import RESERVED, TrainState, metric_names
 from jaxopt_course.types import Key
 
 __all__ = ["fit"]
@@ -43,6 +44,7 @@ def fit(
     evaluate: int | Literal["epoch"] | None = "epoch",
     stop: Any = (),
     callbacks: Callable[[Moment], Any] | Sequence[Callable[[Moment], Any]] = (),
+    probes: Probe | Sequence[Probe] | Mapping[str, Probe] = (),
     state: TrainState | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     nonfinite: Literal["raise", "stop", "continue"] = "raise",
@@ -69,6 +71,8 @@ def fit(
         stop: stopping criteria from :mod:`jaxopt_course.training.stopping`, one or several.
         callbacks: functions of a :class:`Moment`, called as often as ``evaluate`` says, with a validation split or without;
             if that is never, then about twice a second. Returning True stops the run.
+        probes: what to record of each step besides, from :mod:`jaxopt_course.probes` or your own; or ``{name: probe}``. Their
+            time is in the history's ``seconds``; without them nothing is added to the program.
         state: go on from an earlier run's ``result.state`` (its key goes on too); left intact.
         checkpoint: a folder to save the state in: now and then, in at most a twentieth of the time, and at the end. After a
             kill, the same call goes on from there (``epochs`` and ``steps`` count from its first call, the history from this
@@ -103,9 +107,10 @@ def fit(
     _check_choice("nonfinite", nonfinite, ("raise", "stop", "continue"))
     criteria = _criteria(stop, problem, evaluate)
     calls = _callbacks(callbacks)
+    probes = named("fit", probes, RESERVED)
     key = as_key("fit", key)
     state = init_state(problem, optimizer, key) if state is None else owned(check_state("fit", problem, optimizer, state))
-    state = with_sampler("fit", plan, state)
+    state = with_probes(probes, with_sampler("fit", plan, state))
     first = int(state.step)
     if checkpoint is not None:
         _check_no_memory(criteria)
@@ -123,7 +128,8 @@ def fit(
     if problem.data.validation is None and not calls:
         interval = 0
     with Progress(total, progress, problem.name) as bar:
-        options = Options(total, interval, criteria, calls, nonfinite, None if checkpoint is None else Saver(checkpoint))
+        saver = None if checkpoint is None else Saver(checkpoint)
+        options = Options(total, interval, criteria, calls, nonfinite, probes, saver)
         return Run(problem, optimizer, plan, state, options, bar).train()
 
 

@@ -12,7 +12,7 @@ from jaxopt_course.training.samplers import Plan
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Log"]
+__all__ = ["Log", "labelled"]
 
 UNITS = {"seconds": "s", "epoch_seconds": "s"}
 
@@ -25,6 +25,7 @@ class Log:
         plan: tells epochs and examples from steps.
         first_step: steps done before this run.
         constants: hyperparameters that no update changes.
+        probes: what probes say about their variables, by name.
         steps: chunks of per-step arrays.
         evaluations: (step, values) of each evaluation.
         clock: (step, seconds of training so far), at the moments when the host looked.
@@ -33,6 +34,7 @@ class Log:
     plan: Plan
     first_step: int
     constants: dict[str, Any]
+    probes: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     steps: list[dict[str, np.ndarray]] = dataclasses.field(default_factory=list)
     evaluations: list[tuple[int, dict[str, Any]]] = dataclasses.field(default_factory=list)
     clock: list[tuple[int, float]] = dataclasses.field(default_factory=list)
@@ -74,10 +76,10 @@ class Log:
             "epoch_gradient_evaluations": ("epoch", gradients[evaluated - self.first_step]),
             "epoch_seconds": ("epoch", self._seconds(evaluated)),
         }
-        variables = {k: ("step", v) for k, v in columns.items()} | {k: ("epoch", v) for k, v in validation.items()}
+        variables = {k: labelled(k, v) for k, v in columns.items()} | {k: ("epoch", v) for k, v in validation.items()}
         dataset = xr.Dataset(variables, coordinates, attributes)
         for name in dataset.variables:
-            dataset[name].attrs["description"] = _describe(str(name))
+            dataset[name].attrs.update(self.probes.get(str(name), {"description": _describe(str(name))}))
             if name in UNITS:
                 dataset[name].attrs["units"] = UNITS[str(name)]
         return dataset
@@ -86,6 +88,11 @@ class Log:
         """Seconds of training after each step, linear between the moments when the host looked."""
         known = np.array([(self.first_step, 0.0), *self.clock])
         return np.interp(steps, known[:, 0], known[:, 1])
+
+
+def labelled(name: str, values: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
+    """A record over ``step``, with axes of its own if each step has an array."""
+    return ("step", *(f"{name}_{i}" for i in range(values.ndim - 1))), values
 
 
 def _describe(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxopt_course.probes.definition import Probe, named
 from jaxopt_course.problems.objective import Objective, Problem
-from jaxopt_course.training.state import as_transformation, init_state, owned
-from jaxopt_course.training.step import TRACES, Program, Report, TrainState, takes_extra_arguments, train_step
+from jaxopt_course.training.state import as_transformation, init_state, owned, with_probes
+from jaxopt_course.training.step import RESERVED, TRACES, Program, Report, TrainState, takes_extra_arguments, train_step
 from jaxopt_course.transform.leaves import cast_like
 from jaxopt_course.types import Batch, Key, Params
 
@@ -28,13 +29,15 @@ class Step:
     optimizer: optax.GradientTransformation
     problem: Problem | None
     donate: bool
+    probes: dict[str, Probe] = dataclasses.field(default_factory=dict)
 
     def init(self, key_or_params: int | Key | Params = 0) -> TrainState:
         """The first state: from a key, for a problem; from parameters, for a plain loss."""
         if self.problem is not None:
-            return init_state(self.problem, self.optimizer, key_or_params)
+            return with_probes(self.probes, init_state(self.problem, self.optimizer, key_or_params))
         params = jax.tree.map(jnp.asarray, key_or_params)
-        return owned(TrainState(params, {}, self.optimizer.init(params), jax.random.key(0), jnp.zeros((), jnp.int32)))
+        state = TrainState(params, {}, self.optimizer.init(params), jax.random.key(0), jnp.zeros((), jnp.int32))
+        return with_probes(self.probes, owned(state))
 
     def __call__(self, state: TrainState, batch: Batch, weights: jax.Array | None = None) -> tuple[TrainState, Report]:
         """One update; ``weights`` [B] sum to 1 (1/m each by default)."""
@@ -46,11 +49,15 @@ class Step:
                 name = f"batch{jax.tree_util.keystr(path)}"
                 raise TypeError(f"make_step: {name} must be an array; got {type(leaf).__name__}")
         run = _run_donating if self.donate else _run
-        return run(self.program, state, batch, weights, regularizer)
+        return run(self.program, state, batch, weights, regularizer, self.probes)
 
 
 def make_step(
-    problem: Problem | Callable[[Params, Batch], Any], optimizer: optax.GradientTransformation, *, donate: bool = False
+    problem: Problem | Callable[[Params, Batch], Any],
+    optimizer: optax.GradientTransformation,
+    *,
+    donate: bool = False,
+    probes: Probe | Sequence[Probe] | Mapping[str, Probe] = (),
 ) -> Step:
     """One training step, compiled, for your own loop: it takes the gradient where the optimizer wants it.
 
@@ -60,12 +67,13 @@ def make_step(
         problem: a :class:`~jaxopt_course.problems.Problem`, or a plain ``loss(params, batch)`` (per example or scalar).
         optimizer: any gradient transformation, ours or optax's.
         donate: give the state's buffers to the next one: less memory, but the old state is gone.
+        probes: what to look at besides, over the step's batch; in ``report.probes``, by name.
 
     Returns:
         A :class:`Step`: ``state = step.init(...)``, then ``state, report = step(state, batch)``.
 
     Raises:
-        TypeError: not a problem or function, or not a gradient transformation.
+        TypeError: not a problem or function, or not a gradient transformation, or not probes.
 
     >>> import jaxopt_course as jc
     >>> step = make_step(lambda w, batch: (batch - w) ** 2, jc.nesterov(0.1))
@@ -83,12 +91,13 @@ def make_step(
     else:
         raise TypeError(f"make_step: problem must be a jc.Problem or loss(params, batch); got {problem!r}")
     program = Program(objective, optimizer.update, takes_extra_arguments(optimizer))
-    return Step(program, optimizer, problem if isinstance(problem, Problem) else None, donate)
+    owner = problem if isinstance(problem, Problem) else None
+    return Step(program, optimizer, owner, donate, named("make_step", probes, RESERVED))
 
 
-def _traced(program, state, batch, weights, regularizer):
+def _traced(program, state, batch, weights, regularizer, probes):
     TRACES["make_step"] += 1
-    new, report = train_step(program, state, batch, weights, regularizer)
+    new, report = train_step(program, state, batch, weights, regularizer, probes)
     return cast_like(new, state), report
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -16,11 +16,13 @@ import numpy as np
 import optax
 
 from jaxopt_course import checks
+from jaxopt_course.probes.definition import Probe, named
 from jaxopt_course.problems.objective import Objective
 from jaxopt_course.training import stopping
 from jaxopt_course.training.chunk import run_chunk
-from jaxopt_course.training.state import as_transformation, owned
-from jaxopt_course.training.step import Program, TrainState, takes_extra_arguments
+from jaxopt_course.training.history import labelled
+from jaxopt_course.training.state import as_transformation, owned, with_probes
+from jaxopt_course.training.step import RESERVED, Program, TrainState, takes_extra_arguments
 from jaxopt_course.transform import eval_params, hyperparams
 from jaxopt_course.types import OptState, Parametric, Params
 
@@ -54,7 +56,7 @@ class Minimum:
         steps: updates done. stopped: why.
         opt_state: the optimizer's state at the end.
         points: the path, a tree like ``params`` with one more leading axis, the start first.
-        records: per-step arrays.
+        records: per-step arrays. probes: those that were asked for, by name.
     """
 
     params: Params
@@ -64,18 +66,22 @@ class Minimum:
     opt_state: OptState = dataclasses.field(repr=False)
     points: Params = dataclasses.field(repr=False)
     records: dict[str, np.ndarray] = dataclasses.field(repr=False)
+    probes: dict[str, Probe] = dataclasses.field(repr=False, default_factory=dict)
 
     @functools.cached_property
     def history(self) -> xr.Dataset:
-        """Loss (at the gradient point), gradient norm and hyperparameters over ``step``; positions over ``point``."""
+        """Loss (at the gradient point), gradient norm, hyperparameters, probes over ``step``; positions over ``point``."""
         import xarray as xr
 
         steps = np.arange(1, self.steps + 1)
-        variables: dict[str, Any] = {k: ("step", v) for k, v in self.records.items()}
+        variables: dict[str, Any] = {k: labelled(k, v) for k, v in self.records.items()}
         for path, leaf in jax.tree_util.tree_leaves_with_path(self.points):
             name = "/".join(("x", *([jax.tree_util.keystr(path, simple=True, separator="/")] if path else [])))
             variables[name] = (("point", *(f"{name}_{i}" for i in range(leaf.ndim - 1))), np.asarray(leaf))
-        return xr.Dataset(variables, {"step": steps, "point": np.arange(self.steps + 1)}, {"stopped": self.stopped})
+        history = xr.Dataset(variables, {"step": steps, "point": np.arange(self.steps + 1)}, {"stopped": self.stopped})
+        for name, probe in self.probes.items():
+            history[name].attrs.update(probe.attributes)
+        return history
 
     def plot(self, **options: Any) -> Any:
         """The loss along the path as a figure (see :func:`jaxopt_course.report.curves.history`)."""
@@ -91,6 +97,7 @@ def minimize(
     start: Params,
     steps: int = 1000,
     stop: Any = (),
+    probes: Probe | Sequence[Probe] | Mapping[str, Probe] = (),
 ) -> Minimum:
     """Follow an optimizer down a deterministic function, in one compiled loop.
 
@@ -103,6 +110,8 @@ def minimize(
         start: a point: a number, a list of numbers, or a pytree of arrays.
         steps: the budget. A value that is not finite ends the descent, too.
         stop: in-step criteria, ``jc.stopping.gradient_norm`` or ``relative_decrease``, one or several.
+        probes: what to record of each step besides, from :mod:`jaxopt_course.probes` or your own; or ``{name: probe}``. There
+            are no examples here, so those that compare examples refuse; ``over`` makes no difference.
 
     Returns:
         A :class:`Minimum` with its path.
@@ -121,10 +130,12 @@ def minimize(
     optimizer = as_transformation("minimize", optimizer)
     checks.check_positive_integer("minimize", "steps", steps)
     criteria = (stopping.NonFinite(), *stopping.criteria("minimize", stop))
+    probes = named("minimize", probes, {*RESERVED, "params", "x", "point"})
     point = _point(start)
     _check_value(function, point)
     opt_state = optimizer.init(point)
     state = owned(TrainState(point, {}, opt_state, jax.random.key(0), jnp.zeros((), jnp.int32)))
+    state = with_probes(probes, state)
     data = function if isinstance(function, Parametric) else None
     loss = _WithoutBatch(function) if data is None else _value_at
     program = Program(
@@ -134,7 +145,7 @@ def minimize(
     memory = tuple(criterion.start() for criterion in criteria)
     capacity = max(64, 1 << (steps - 1).bit_length())
     state, _, *outcome = run_chunk(
-        program, state, data, None, criteria, memory, None, np.int32(steps), np.int32(-1), capacity=capacity
+        program, state, data, None, criteria, memory, None, np.int32(steps), np.int32(-1), None, probes, capacity=capacity
     )
     records, done, fired = jax.device_get(outcome)
     records = jax.tree.map(lambda leaf: leaf[:done], records)
@@ -147,7 +158,7 @@ def minimize(
     reason = "budget of steps done" if fired < 0 else str(criteria[fired])
     if fired == 0:
         reason = f"value {records['loss'][-1]} at step {done}"
-    return Minimum(params, value, int(done), reason, state.opt_state, points, {**records, **constants})
+    return Minimum(params, value, int(done), reason, state.opt_state, points, {**records, **constants}, probes)
 
 
 def _values(function: Callable[[Params], Any], params: Params) -> jax.Array:

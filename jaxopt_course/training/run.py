@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxopt_course.probes.definition import Probe
 from jaxopt_course.problems.objective import Problem
 from jaxopt_course.training import stopping
 from jaxopt_course.training.checkpoint import Saver
@@ -41,7 +42,7 @@ class Options(NamedTuple):
     """What ``fit`` was asked for, besides the problem and the optimizer; checked.
 
     ``steps`` to do; ``interval`` of evaluations and callbacks, in steps or "epoch" (0: none, and whenever the host looks);
-    ``criteria`` to stop; ``callbacks``; ``nonfinite``; who saves the state, if anybody.
+    ``criteria`` to stop; ``callbacks``; ``nonfinite``; ``probes`` by name; who saves the state, if anybody.
     """
 
     steps: int
@@ -49,6 +50,7 @@ class Options(NamedTuple):
     criteria: tuple[Any, ...]
     callbacks: tuple[Callable[[Moment], Any], ...]
     nonfinite: str
+    probes: dict[str, Probe]
     saver: Saver | None = None
 
 
@@ -104,7 +106,8 @@ class Run:
         self.seconds = min((c.seconds for c in options.criteria if isinstance(c, stopping.Budget)), default=float("inf"))
         self.first = self.here = int(state.step)  # steps done, those of earlier runs included: before this run; so far
         self.end = self.first + options.steps
-        self.log = Log(plan, self.first, {k: np.array(v) for k, v in hyperparams(state.opt_state).items()})
+        constants = {k: np.array(v) for k, v in hyperparams(state.opt_state).items()}
+        self.log = Log(plan, self.first, constants, {name: probe.attributes for name, probe in options.probes.items()})
         self.sampler = plan.sampler if plan.learns else None
         self.queue: list[_Chunk] = []
         attended = options.callbacks or bar.enabled or np.isfinite(self.seconds)
@@ -149,7 +152,8 @@ class Run:
         capacity = self._capacity(start)
         self.state, self.memory, records, done, self.fired = run_chunk(
             self.program, self.state, self.train_data, self.problem.regularizer, self.in_step, self.memory,
-            self._rows(start, count, capacity), np.int32(count), self.fired, self.sampler, capacity=capacity,
+            self._rows(start, count, capacity), np.int32(count), self.fired, self.sampler, self.options.probes,
+            capacity=capacity,
         )  # fmt: skip
         self.queue.append(_Chunk(count, records, done, self.fired, self._validate() if evaluating else None))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -11,12 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxopt_course.probes.definition import Probe, start
 from jaxopt_course.problems.objective import Problem
 from jaxopt_course.training.samplers import Plan
 from jaxopt_course.training.step import TrainState
 from jaxopt_course.types import Key
 
-__all__ = ["as_key", "as_transformation", "check_state", "init_state", "owned", "with_sampler"]
+__all__ = ["as_key", "as_transformation", "check_state", "init_state", "owned", "with_probes", "with_sampler"]
 
 
 def init_state(problem: Problem, optimizer: optax.GradientTransformation, key: int | Key = 0) -> TrainState:
@@ -101,6 +102,16 @@ def with_sampler(where: str, plan: Plan, state: TrainState) -> TrainState:
             f"this one's, {want}"
         )
     return state
+
+
+def with_probes(probes: Mapping[str, Probe], state: TrainState) -> TrainState:
+    """The state with the probes' memories: those that it has of probes of the same names and shapes; or from the start."""
+    memories = start(probes, state.params)
+    for name, memory in memories.items() if isinstance(state.probes, Mapping) else ():
+        shapes = lambda tree: jax.tree.map(lambda leaf: (jnp.shape(leaf), jnp.result_type(leaf)), tree)
+        if name in state.probes and shapes(state.probes[name]) == shapes(memory):
+            memories[name] = state.probes[name]
+    return state._replace(probes=jax.device_put(jax.tree.map(_strong, memories), may_alias=False) if probes else ())
 
 
 def as_transformation(where: str, optimizer: Any) -> optax.GradientTransformation:

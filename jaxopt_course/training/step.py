@@ -10,13 +10,15 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
+from jaxopt_course.probes.definition import UNKNOWN, Observation, Probe, observe
 from jaxopt_course.problems.objective import Evaluation, Objective, Problem, num_examples
 from jaxopt_course.transform import gradient_point, hyperparams
 from jaxopt_course.types import Batch, Key, ModelState, OptState, Params, Updates
@@ -49,6 +51,8 @@ RESERVED = frozenset(
     }
 )
 
+PROBES = np.uint32(2**32 - 2)  # folded into the key of probes: no step is called so
+
 TRACES: collections.Counter[str] = collections.Counter()
 """How often each compiled program was traced: what the tests count, and how compile time is told from run time."""
 
@@ -56,7 +60,7 @@ TRACES: collections.Counter[str] = collections.Counter()
 class TrainState(NamedTuple):
     """All that a run needs to go on exactly: training from it gives what one long run would have given.
 
-    ``sampler`` is what a sampler that learns carries; nothing, for the others.
+    ``sampler`` is what a sampler that learns carries; nothing, for the others. ``probes``: the memories of probes, by name.
     """
 
     params: Params
@@ -65,6 +69,7 @@ class TrainState(NamedTuple):
     key: Key
     step: jax.Array
     sampler: Any = ()
+    probes: Any = ()
 
 
 class Report(NamedTuple):
@@ -75,6 +80,7 @@ class Report(NamedTuple):
         hyperparams: what the update used, where that may vary.
         grads: the gradient of the objective.
         losses: ℓᵢ, [B]; a scalar, where the batch is coupled.
+        probes: what the probes saw, by name.
     """
 
     loss: jax.Array
@@ -83,6 +89,7 @@ class Report(NamedTuple):
     hyperparams: dict[str, jax.Array]
     grads: Updates
     losses: jax.Array
+    probes: dict[str, jax.Array]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,6 +115,8 @@ def train_step(
     batch: Batch,
     weights: jax.Array | None = None,
     regularizer: Callable[[Params], jax.Array] | None = None,
+    probes: Mapping[str, Probe] | None = None,
+    data: Batch = UNKNOWN,
 ) -> tuple[TrainState, Report]:
     """One step on one batch.
 
@@ -117,11 +126,13 @@ def train_step(
         batch: a pytree of arrays with one leading axis.
         weights: wᵢ, [B]; by default 1/m each.
         regularizer: λR(θ).
+        probes: what to look at besides, by name; their memories are in the state.
+        data: the training split, for probes that look at all of it.
 
     Returns:
         The next state, and the step's report, whose loss is the one at the gradient point.
     """
-    params, model_state, opt_state, key, step, _ = state
+    params, model_state, opt_state, key, step, _, memories = state
     step_key = jax.random.fold_in(key, step)  # dead code, and removed, in models that use no randomness
 
     def total(at: Params):
@@ -136,9 +147,25 @@ def train_step(
     extra = {"value": objective, "grad": grads, "value_fn": lambda p: total(p)[0]} if program.takes_extra else {}
     updates, new_opt_state = program.update(grads, opt_state, params, **extra)
     loss = means.pop("loss")
-    report = Report(loss, objective, means, _varying(opt_state, new_opt_state), grads, outcome.losses)
+    seen = {}
+    if probes:
+        at = Observation(
+            step=step, params=params, point=point, grads=grads, updates=updates, opt_state=new_opt_state,
+            loss=loss, objective=objective, batch=batch, weights=weights, data=data,
+            key=jax.random.fold_in(jax.random.fold_in(key, PROBES), step), model_key=step_key,
+            value=lambda at: total(at)[0],
+            evaluate=functools.partial(_losses, program.objective, model_state),
+            regularizer=regularizer, coupled=program.objective.coupled,
+        )  # fmt: skip
+        seen, memories = observe(probes, memories, at)
+    report = Report(loss, objective, means, _varying(opt_state, new_opt_state), grads, outcome.losses, seen)
     new_params = optax.apply_updates(params, updates)
-    return TrainState(new_params, outcome.model_state, new_opt_state, key, step + 1, state.sampler), report
+    return TrainState(new_params, outcome.model_state, new_opt_state, key, step + 1, state.sampler, memories), report
+
+
+def _losses(objective, model_state, params, batch, key=None):
+    """Losses of examples, as in the step with its key, as in evaluation without."""
+    return objective(params, model_state, batch, key=key, train=key is not None).losses
 
 
 @functools.partial(jax.jit, static_argnames=("objective", "batch_size"))

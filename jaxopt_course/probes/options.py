@@ -1,0 +1,22 @@
+"""The options that probes share, checked where a probe is made."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from jaxopt_course import checks
+from jaxopt_course.probes.definition import Over
+
+__all__ = ["check_chunk", "check_over"]
+
+
+def check_over(where: str, over: Any) -> Over:
+    """``"batch"`` or ``"train"``, or a ValueError."""
+    if over not in get_args(Over):
+        raise ValueError(f"{where}: unknown over {over!r}{checks.closest(over, get_args(Over))}")
+    return over
+
+
+def check_chunk(where: str, chunk: Any) -> int:
+    """How many examples at a time."""
+    return checks.check_positive_integer(where, "chunk", chunk)
