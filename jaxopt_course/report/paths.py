@@ -1,0 +1,318 @@
+"""Pictures of surfaces and of the paths on them: level curves, gradients, 3-D, full beside noisy, an optimizer's state [G1, G6].
+
+Paths are what ``jc.paths`` returns, or a dict from labels to points ``[k, 2]``. A ring is where a path starts, a dot where it
+ends; one that leaves the picture, or the numbers, is drawn up to there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+
+from jaxopt_course import checks
+from jaxopt_course.report import style, terrain
+from jaxopt_course.report.style import Line, Theme
+from jaxopt_course.report.terrain import Paths, Strand
+
+__all__ = ["level_curves", "optimizer_state", "side_by_side"]
+
+Function = Callable[[Any], Any]
+MARKS = {"minimum": "*", "maximum": "^", "saddle": "X", "degenerate": "s"}
+GRID = 241
+
+
+def level_curves(
+    function: Function,
+    paths: Paths = None,
+    *,
+    bounds: Any = None,
+    gradients: bool = False,
+    points: Sequence[Any] | None = None,
+    lines: Mapping[str, Line] | None = None,
+    axes: Axes | None = None,
+    theme: Theme = "light",
+    legend: bool = True,
+) -> Figure:
+    """The level curves of a surface, with gradients, stationary points, and paths [G1].
+
+    Between neighbouring level curves lie equal areas. Dark is low on light paper, and on dark paper too.
+
+    Args:
+        function: f of a point ``[2]``.
+        paths: what was walked; None for the surface alone.
+        bounds: what to show, two pairs (low, high); by default the surface's own, made larger to hold every start.
+        gradients: draw −∇f, the direction of steepest descent, on a coarse grid; lengths go with ‖∇f‖^⅓.
+        points: stationary points to mark by their ``kind``, from ``jc.surfaces.stationary_points``; by default the minima that
+            the surface knows.
+        lines: how each label is drawn; by default in their order.
+        axes: where to draw, instead of a new figure.
+        theme: ``"light"`` or ``"dark"``.
+        legend: name the lines at the right.
+
+    Returns:
+        The figure.
+
+    Raises:
+        TypeError, ValueError: paths that are none, bounds that are no box, an unknown theme.
+
+    >>> import jaxopt_course as jc
+    >>> found = jc.paths(jc.surfaces.himmelblau, {"sgd": jc.sgd(0.01), "adam": jc.adam(0.3)}, steps=60)
+    >>> level_curves(jc.surfaces.himmelblau, found, gradients=True).axes[0].get_xlabel()
+    'x'
+
+    References:
+        Lectures 000 and 001 [G1].
+    """
+    own = terrain.strands(paths, "level_curves")
+    box = terrain.bounds_of(function, own, bounds, "level_curves")
+    with style.canvas(axes, theme, (7.4, 5.2) if legend and own else (5.6, 5.2)) as (axes, colors):
+        x, y, values = terrain.grid(function, box, GRID)
+        levels = terrain.levels(values)
+        shades = terrain.colormap(theme)(np.linspace(0, 1, len(levels) - 1))
+        axes.contourf(x, y, values, levels, colors=shades)
+        axes.contour(x, y, values, levels, colors=colors.muted, linewidths=0.5, linestyles="solid", alpha=0.55)
+        if gradients:
+            _draw_gradients(axes, function, box, colors)
+        handles = _draw_points(axes, function, points, colors)
+        looks = lines or style.lines((strand.label for strand in own), theme)
+        _draw_strands(axes, own, looks, box, colors)
+        axes.grid(False)
+        axes.set(xlim=box[0], ylim=box[1], xlabel="x", ylabel="y")
+        width, height = np.ptp(box, axis=1)
+        axes.set_aspect("equal" if 1 / 3 < width / height < 3 else "auto")
+        if legend and (own or handles):
+            shown = [
+                Line2D([], [], color=looks[label].color, linestyle=looks[label].dash, label=label) for label in _labels(own)
+            ]
+            axes.legend(handles=[*shown, *handles], loc="upper left", bbox_to_anchor=(1.01, 1.0), handlelength=2.2)
+    return style.figure_of(axes)
+
+
+def side_by_side(
+    panels: Mapping[str, tuple[Function, Paths]],
+    *,
+    bounds: Any = None,
+    points: Sequence[Any] | None = None,
+    axes: Sequence[Axes] | None = None,
+    theme: Theme = "light",
+) -> Figure:
+    """Surfaces with their paths beside each other, in one box: full against noisy gradient, training against test [G6].
+
+    Args:
+        panels: title → (function, paths).
+        bounds: what all show; by default what the first panel would.
+        points: as for :func:`level_curves`.
+        axes: where to draw, one for each panel, instead of a new figure.
+        theme: ``"light"`` or ``"dark"``.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: no panels, or not as many axes.
+
+    >>> import jaxopt_course as jc
+    >>> surface, optimizers = jc.surfaces.booth, {"sgd": jc.sgd(0.03)}
+    >>> noisy = jc.paths(jc.surfaces.noisy(surface, 9.0), optimizers, steps=60)
+    >>> figure = side_by_side({"full gradient": (surface, jc.paths(surface, optimizers, steps=60)), "noisy": (surface, noisy)})
+    >>> [axes.get_title("left") for axes in figure.axes]
+    ['full gradient', 'noisy']
+
+    References:
+        Lectures 000 and 004 [G6].
+    """
+    if not panels:
+        raise ValueError("side_by_side: panels must be title → (function, paths), at least one; got none")
+    if axes is not None and len(axes) != len(panels):
+        raise ValueError(f"side_by_side: axes must be one for each of {len(panels)} panels; got {len(axes)}")
+    drawn = [terrain.strands(paths, "side_by_side") for _, paths in panels.values()]
+    first = next(iter(panels.values()))[0]
+    box = terrain.bounds_of(first, [strand for own in drawn for strand in own], bounds, "side_by_side")
+    looks = style.lines((strand.label for own in drawn for strand in own), theme)
+    with style.themed(theme) as colors:
+        if axes is None:
+            figure = style.Figure(figsize=(0.9 + 4.3 * len(panels), 4.6))
+            axes = [style.dress(each, colors) for each in figure.subplots(1, len(panels), squeeze=False).flat]
+        for each, (title, (function, paths)) in zip(axes, panels.items(), strict=True):
+            shared = {"lines": looks, "axes": each, "theme": theme, "legend": False}
+            level_curves(function, paths, bounds=box, points=points, **shared)
+            each.set_title(title)
+        if len(looks) > 1:
+            shown = [Line2D([], [], color=look.color, linestyle=look.dash, label=label) for label, look in looks.items()]
+            axes[-1].legend(handles=shown, loc="upper left", bbox_to_anchor=(1.01, 1.0))
+    return style.figure_of(axes[0])
+
+
+def optimizer_state(
+    function: Function,
+    paths: Any,
+    *,
+    at: Sequence[int] | None = None,
+    accumulator: str | None = "v",
+    momentum: str | None = "m",
+    bounds: Any = None,
+    axes: Axes | None = None,
+    theme: Theme = "light",
+) -> Figure:
+    """What an optimizer remembers, along its path: accumulators as squares, momentum as an arrow.
+
+    A square beside the point, to the right and above, has the area of the first and of the second coordinate of the
+    accumulator; the thick arrow is −m, where momentum would go, and the thin one −∇f, where the slope would.
+
+    Args:
+        function: f of a point ``[2]``.
+        paths: one path with its state: ``jc.paths(…, record=("m", "v"))``, with one optimizer, setting and start selected.
+        at: recorded steps at which to show it; by default seven, evenly spaced along the path's length.
+        accumulator, momentum: the fields to show; None, or all NaN: not shown.
+        bounds, axes, theme: as for :func:`level_curves`.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: more than one path, a field that was not recorded, a step that was not.
+
+    >>> import jaxopt_course as jc
+    >>> found = jc.paths(jc.surfaces.booth, {"adam": jc.adam(0.5)}, steps=80, record=("m", "v"))
+    >>> figure = optimizer_state(jc.surfaces.booth, found, at=[2, 10, 30])
+
+    References:
+        Lecture 002 [D1, E1 to E4].
+    """
+    one = _only_path(paths)
+    (strand,) = terrain.strands({"path": one["params"].values}, "optimizer_state")
+    box = terrain.bounds_of(function, [strand], bounds, "optimizer_state")
+    fields = [_field(one, name, len(strand.points)) for name in (accumulator, momentum)]
+    places = _shown(strand.points, one["step"].values, at, fields, np.ptp(box, axis=1))
+    with style.canvas(axes, theme, (6.6, 5.2)) as (axes, colors):
+        looks = {"path": Line(colors.ink, "solid")}
+        level_curves(function, {"path": strand.points}, bounds=box, lines=looks, axes=axes, theme=theme, legend=False)
+        size = float(np.ptp(box, axis=1).min())
+        slopes = -terrain.gradients_at(function, strand.points[places])
+        handles = [_draw_arrows(axes, strand.points[places], slopes, 0.13 * size, colors.ink, 0.0035, "−∇f")]
+        if fields[1] is not None:
+            steered = -fields[1][places]
+            handles.append(
+                _draw_arrows(axes, strand.points[places], steered, 0.2 * size, colors.cycle[1], 0.0075, f"−{momentum}")
+            )
+        if fields[0] is not None:
+            sides = np.sqrt(np.abs(fields[0][places]))
+            sides *= 0.13 * size / max(float(sides.max()), 1e-300)
+            handles.append(_draw_squares(axes, strand.points[places], sides, colors, f"{accumulator}: area of each square"))
+        axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1.0))
+    return style.figure_of(axes)
+
+
+def _labels(own: list[Strand]) -> list[str]:
+    return list(dict.fromkeys(strand.label for strand in own))
+
+
+def _draw_strands(axes: Axes, own: list[Strand], looks: Mapping[str, Line], box: np.ndarray, colors: style.Palette) -> None:
+    crowded = len(own) > 3 * len(_labels(own)) and len(own) > 12
+    for strand in own:
+        color, dash = looks[strand.label]
+        points = visible(strand.points, box)
+        if not len(points):
+            continue
+        dots = "o" if len(points) <= 40 and not crowded else ""
+        axes.plot(
+            *points.T, color=color, linestyle=dash, marker=dots, markersize=2.6, linewidth=0.9 if crowded else 1.7,
+            alpha=0.6 if crowded else 1.0, zorder=3, label=strand.label,
+        )  # fmt: skip
+        small = 3.0 if crowded else 6.0
+        axes.plot(*points[0], "o", markersize=small, markerfacecolor=colors.paper, markeredgecolor=color, zorder=4)
+        axes.plot(*points[-1], "o", markersize=small, color=color, markeredgecolor=colors.paper, zorder=5)
+
+
+def visible(points: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """The points up to the first that is far outside the box."""
+    middle, size = box.mean(axis=1), np.ptp(box, axis=1)
+    far = (np.abs(points - middle) > terrain.FAR * size).any(axis=1)
+    return points[: int(np.argmax(far)) + 1] if far.any() else points
+
+
+def _draw_gradients(axes: Axes, function: Function, box: np.ndarray, colors: style.Palette) -> None:
+    count = 15
+    step = np.ptp(box, axis=1) / count
+    x, y = np.meshgrid(*(low + (np.arange(count) + 0.5) * s for (low, _), s in zip(box, step, strict=True)))
+    down = -terrain.gradients_at(function, np.stack([x, y], axis=-1))
+    norms = np.linalg.norm(down, axis=-1, keepdims=True)
+    scaled = np.where(norms > 0, down / np.where(norms > 0, norms, 1) * np.cbrt(norms / norms.max()), 0) * 0.85 * step.min()
+    axes.quiver(
+        x, y, scaled[..., 0], scaled[..., 1], angles="xy", scale_units="xy", scale=1, pivot="mid", color=colors.ink, alpha=0.5,
+        width=0.0028, zorder=2,
+    )  # fmt: skip
+
+
+def _draw_points(axes: Axes, function: Function, points: Sequence[Any] | None, colors: style.Palette) -> list[Line2D]:
+    """Marks at stationary points, and what they mean."""
+    if points is None:
+        known = np.asarray(getattr(function, "minima", np.empty((0, 2))), float).reshape(-1, 2)
+        kinds = {"minimum": known} if len(known) else {}
+    else:
+        kinds = {}
+        for each in points:
+            kinds.setdefault(each.kind, []).append(each.point)
+    handles = []
+    for kind, places in kinds.items():
+        look: dict[str, Any] = {"marker": MARKS[kind], "linestyle": "", "color": colors.ink, "markeredgecolor": colors.paper}
+        size = 11 if kind == "minimum" else 8
+        handles += axes.plot(*np.transpose(places), **look, markersize=size, label=kind, zorder=2.5)
+    return handles
+
+
+def _only_path(paths: Any) -> Any:
+    if not hasattr(paths, "data_vars") or "params" not in paths:
+        raise TypeError(f"optimizer_state: paths must be what jc.paths returns; got {paths!r:.100}")
+    many = {str(dim): size for dim, size in paths["params"].sizes.items() if dim not in ("step", "dimension") and size > 1}
+    if many:
+        raise ValueError(f"optimizer_state: select one path, with .sel or .isel; there are several along {many}")
+    return paths.squeeze([dim for dim in paths["params"].dims if dim not in ("step", "dimension")], drop=True)
+
+
+def _field(one: Any, name: str | None, count: int) -> np.ndarray | None:
+    if name is None:
+        return None
+    if name not in one:
+        known = [str(each) for each in one.data_vars if one[each].dims == ("step", "dimension") and each != "params"]
+        raise ValueError(f"optimizer_state: {name!r} was not recorded{checks.closest(name, known)}: jc.paths(…, record=…)")
+    values = np.asarray(one[name].values[:count], float)
+    return None if np.isnan(values).all() else values
+
+
+def _shown(points: np.ndarray, steps: np.ndarray, at: Sequence[int] | None, fields: Any, size: np.ndarray) -> np.ndarray:
+    """Where along the path to show the state."""
+    if at is not None:
+        if missing := [step for step in at if step not in steps[: len(points)]]:
+            raise ValueError(f"optimizer_state: step {missing[0]} was not recorded; recorded are {steps[: len(points)]}")
+        return np.searchsorted(steps, at)
+    walked = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0) / size, axis=1))])
+    return np.unique(np.searchsorted(walked, np.linspace(0.02, 0.98, 7) * walked[-1]))
+
+
+def _draw_arrows(
+    axes: Axes, points: np.ndarray, arrows: np.ndarray, longest: float, color: str, width: float, label: str
+) -> Any:
+    scaled = arrows * longest / max(float(np.linalg.norm(arrows, axis=1).max()), 1e-300)
+    axes.quiver(*points.T, *scaled.T, angles="xy", scale_units="xy", scale=1, color=color, width=width, zorder=6 - 100 * width)
+    return Line2D([], [], color=color, linewidth=400 * width, label=label)
+
+
+def _draw_squares(axes: Axes, points: np.ndarray, sides: np.ndarray, colors: style.Palette, label: str) -> Any:
+    look: dict[str, Any] = {
+        "facecolor": colors.cycle[4],
+        "edgecolor": colors.ink,
+        "linewidth": 0.7,
+        "alpha": 0.75,
+        "zorder": 3.5,
+    }
+    for (x, y), (right, above) in zip(points, sides, strict=True):
+        axes.add_patch(Rectangle((x, y - right / 2), right, right, **look))
+        axes.add_patch(Rectangle((x - above / 2, y), above, above, **look))
+    return Rectangle((0, 0), 1, 1, **look, label=label)
