@@ -1,4 +1,4 @@
-"""Pictures of surfaces and of the paths on them: level curves, gradients, 3-D, full beside noisy, an optimizer's state [G1, G6].
+"""Flat pictures of surfaces and paths: level curves, gradients, full beside noisy, what an optimizer keeps [G1, G6].
 
 Paths are what ``jc.paths`` returns, or a dict from labels to points ``[k, 2]``. A ring is where a path starts, a dot where it
 ends; one that leaves the picture, or the numbers, is drawn up to there.
@@ -6,7 +6,7 @@ ends; one that leaves the picture, or the numbers, is drawn up to there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import Normal, Stroke
 
 from jaxopt_course import checks
 from jaxopt_course.report import style, terrain
@@ -144,8 +145,7 @@ def side_by_side(
             level_curves(function, paths, bounds=box, points=points, **shared)
             each.set_title(title)
         if len(looks) > 1:
-            shown = [Line2D([], [], color=look.color, linestyle=look.dash, label=label) for label, look in looks.items()]
-            axes[-1].legend(handles=shown, loc="upper left", bbox_to_anchor=(1.01, 1.0))
+            axes[-1].legend(handles=samples(looks, looks), loc="upper left", bbox_to_anchor=(1.01, 1.0))
     return style.figure_of(axes[0])
 
 
@@ -162,8 +162,8 @@ def optimizer_state(
 ) -> Figure:
     """What an optimizer remembers, along its path: accumulators as squares, momentum as an arrow.
 
-    A square beside the point, to the right and above, has the area of the first and of the second coordinate of the
-    accumulator; the thick arrow is −m, where momentum would go, and the thin one −∇f, where the slope would.
+    Of the two squares that touch a point, the right one's area is the accumulator's first coordinate, the upper one's its
+    second. The thick arrow is −m, where momentum would go, and the thin one −∇f, where the slope would.
 
     Args:
         function: f of a point ``[2]``.
@@ -190,12 +190,12 @@ def optimizer_state(
     box = terrain.bounds_of(function, [strand], bounds, "optimizer_state")
     fields = [_field(one, name, len(strand.points)) for name in (accumulator, momentum)]
     places = _shown(strand.points, one["step"].values, at, fields, np.ptp(box, axis=1))
-    with style.canvas(axes, theme, (6.6, 5.2)) as (axes, colors):
-        looks = {"path": Line(colors.ink, "solid")}
+    with style.canvas(axes, theme, (7.6, 5.2)) as (axes, colors):
+        looks = {"path": Line(colors.cycle[0], "solid")}
         level_curves(function, {"path": strand.points}, bounds=box, lines=looks, axes=axes, theme=theme, legend=False)
         size = float(np.ptp(box, axis=1).min())
         slopes = -terrain.gradients_at(function, strand.points[places])
-        handles = [_draw_arrows(axes, strand.points[places], slopes, 0.13 * size, colors.ink, 0.0035, "−∇f")]
+        handles = [_draw_arrows(axes, strand.points[places], slopes, 0.12 * size, colors.ink, 0.003, "−∇f")]
         if fields[1] is not None:
             steered = -fields[1][places]
             handles.append(
@@ -203,10 +203,14 @@ def optimizer_state(
             )
         if fields[0] is not None:
             sides = np.sqrt(np.abs(fields[0][places]))
-            sides *= 0.13 * size / max(float(sides.max()), 1e-300)
-            handles.append(_draw_squares(axes, strand.points[places], sides, colors, f"{accumulator}: area of each square"))
+            sides *= 0.1 * size / max(float(sides.max()), 1e-300)
+            handles += _draw_squares(axes, strand.points[places], sides, colors, str(accumulator))
         axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1.0))
     return style.figure_of(axes)
+
+
+def samples(looks: Mapping[str, Line], labels: Iterable[str]) -> list[Line2D]:
+    return [Line2D([], [], color=looks[label].color, linestyle=looks[label].dash, label=label) for label in labels]
 
 
 def _labels(own: list[Strand]) -> list[str]:
@@ -224,6 +228,7 @@ def _draw_strands(axes: Axes, own: list[Strand], looks: Mapping[str, Line], box:
         axes.plot(
             *points.T, color=color, linestyle=dash, marker=dots, markersize=2.6, linewidth=0.9 if crowded else 1.7,
             alpha=0.6 if crowded else 1.0, zorder=3, label=strand.label,
+            path_effects=None if crowded else [Stroke(linewidth=3.2, foreground=colors.paper, alpha=0.6), Normal()],
         )  # fmt: skip
         small = 3.0 if crowded else 6.0
         axes.plot(*points[0], "o", markersize=small, markerfacecolor=colors.paper, markeredgecolor=color, zorder=4)
@@ -262,7 +267,7 @@ def _draw_points(axes: Axes, function: Function, points: Sequence[Any] | None, c
     handles = []
     for kind, places in kinds.items():
         look: dict[str, Any] = {"marker": MARKS[kind], "linestyle": "", "color": colors.ink, "markeredgecolor": colors.paper}
-        size = 11 if kind == "minimum" else 8
+        size = 13 if kind == "minimum" else 8
         handles += axes.plot(*np.transpose(places), **look, markersize=size, label=kind, zorder=2.5)
     return handles
 
@@ -300,19 +305,18 @@ def _draw_arrows(
     axes: Axes, points: np.ndarray, arrows: np.ndarray, longest: float, color: str, width: float, label: str
 ) -> Any:
     scaled = arrows * longest / max(float(np.linalg.norm(arrows, axis=1).max()), 1e-300)
-    axes.quiver(*points.T, *scaled.T, angles="xy", scale_units="xy", scale=1, color=color, width=width, zorder=6 - 100 * width)
+    order = 6 - 100 * width  # the thin ones on top
+    axes.quiver(*points.T, *scaled.T, angles="xy", scale_units="xy", scale=1, color=color, width=width, zorder=order)
     return Line2D([], [], color=color, linewidth=400 * width, label=label)
 
 
-def _draw_squares(axes: Axes, points: np.ndarray, sides: np.ndarray, colors: style.Palette, label: str) -> Any:
-    look: dict[str, Any] = {
-        "facecolor": colors.cycle[4],
-        "edgecolor": colors.ink,
-        "linewidth": 0.7,
-        "alpha": 0.75,
-        "zorder": 3.5,
-    }
+def _draw_squares(axes: Axes, points: np.ndarray, sides: np.ndarray, colors: style.Palette, name: str) -> list[Any]:
+    edge: dict[str, Any] = {"edgecolor": colors.ink, "linewidth": 0.7, "alpha": 0.7, "zorder": 3.5}
+    first, second = ({**edge, "facecolor": colors.cycle[i]} for i in (4, 2))
     for (x, y), (right, above) in zip(points, sides, strict=True):
-        axes.add_patch(Rectangle((x, y - right / 2), right, right, **look))
-        axes.add_patch(Rectangle((x - above / 2, y), above, above, **look))
-    return Rectangle((0, 0), 1, 1, **look, label=label)
+        axes.add_patch(Rectangle((x, y - right), right, right, **first))
+        axes.add_patch(Rectangle((x - above, y), above, above, **second))
+    return [
+        Rectangle((0, 0), 1, 1, **first, label=f"{name} of x, as an area"),
+        Rectangle((0, 0), 1, 1, **second, label=f"{name} of y, as an area"),
+    ]

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 
 from jaxopt_course.report import style
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 __all__ = ["Paths", "Strand", "bounds_of", "colormap", "gradients_at", "grid", "levels", "strands", "values_at"]
 
@@ -50,7 +47,7 @@ def strands(paths: Paths, where: str) -> list[Strand]:
     return [_strand(where, label, points, steps) for label, points in zip(labels, np.asarray(stacked, float), strict=True)]
 
 
-def _label(paths: xr.Dataset, place: dict[str, Any]) -> str:
+def _label(paths: Any, place: dict[str, Any]) -> str:
     """An optimizer's name, and the settings that vary."""
     name = str(place.pop("optimizer", "path"))
     varied = {dim: value for dim, value in place.items() if dim != "start" and paths.sizes[dim] > 1}
@@ -98,7 +95,7 @@ def bounds_of(function: Callable[..., Any], own: list[Strand], bounds: Any, wher
 
 def grid(function: Callable[..., Any], box: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """x, y and f(x, y), each ``[count, count]``."""
-    x, y = np.meshgrid(*(np.linspace(*side, count) for side in box))
+    x, y = np.meshgrid(*np.linspace(box[:, 0], box[:, 1], count, axis=1))
     return x, y, values_at(function, np.stack([x, y], axis=-1))
 
 

@@ -93,7 +93,8 @@ class Minimum:
         if getattr(self.points, "shape", ())[1:] == (2,):
             from jaxopt_course.report import paths
 
-            return paths.level_curves(self.function, {"path": self.points}, **{"legend": False} | options)
+            options.setdefault("legend", False)
+            return paths.level_curves(self.function, {"path": self.points}, **options)
         from jaxopt_course.report import curves
 
         return curves.history(self.history, **options)
