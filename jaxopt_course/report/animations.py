@@ -89,7 +89,8 @@ class Race:
         target = files.writable(path)
         moments = np.unique(np.linspace(0, len(self.steps) - 1, frames).round().astype(int))
         pictures = [Image.fromarray(picture[..., :3]) for picture in self._frames(moments)]
-        palette = _palette(pictures[-1], self.lines)
+        colors = style.palette(self.theme)
+        palette = _palette(pictures[-1], [colors.paper, colors.ink, *(line.color for line in self.lines.values())])
         pictures = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
         each = max(20, round(1000 * self.seconds / len(moments)))
         durations = [each] * (len(moments) - 1) + [each + round(1000 * hold)]
@@ -292,11 +293,11 @@ def _projection(axes: Any, raised: Callable[[np.ndarray], np.ndarray]) -> Callab
     return project
 
 
-def _palette(picture: Any, lines: Mapping[str, Line]) -> Any:
-    """256 colours for a GIF, the lines' own among them: few pixels have these, and would be given another one."""
+def _palette(picture: Any, colors: Sequence[str]) -> Any:
+    """256 colours for a GIF, these among them exactly: few pixels have a line's, and would be given another one."""
     from PIL import Image
 
-    exact = np.array([to_rgb(line.color) for line in lines.values()]) * 255
+    exact = np.array([to_rgb(color) for color in dict.fromkeys(colors)]) * 255
     usual = picture.quantize(256 - len(exact), dither=Image.Dither.NONE).getpalette()
     palette = Image.new("P", (1, 1))
     palette.putpalette([*exact.round().astype(int).ravel().tolist(), *usual][: 3 * 256])

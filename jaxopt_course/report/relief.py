@@ -66,8 +66,10 @@ def surface_3d(
     box = terrain.bounds_of(function, own, bounds, "surface_3d")
     raised = relief(function, height, box, "surface_3d")
     with style.themed(theme) as colors:
+        alone = axes is None
         if axes is None:
-            axes = style.Figure(figsize=(7.0, 5.2)).add_subplot(projection="3d", computed_zorder=False)
+            size = (8.2, 5.2) if legend and own else (7.0, 5.2)
+            axes = style.Figure(figsize=size).add_subplot(projection="3d", computed_zorder=False)
         x, y, z = _on_grid(raised, box, GRID)
         whole: dict[str, Any] = {"rcount": GRID, "ccount": GRID, "linewidth": 0, "antialiased": False, "shade": False}
         axes.plot_surface(x, y, z, facecolors=_shaded(z, theme), **whole, zorder=1)
@@ -83,7 +85,11 @@ def surface_3d(
                 axes.plot(*points[-1:].T, heights[-1:], "o", color=color, markeredgecolor=colors.paper, markersize=6, zorder=5)
         _dress(axes, box, height, view, colors)
         if legend and own:
-            axes.legend(handles=samples(looks, dict.fromkeys(strand.label for strand in own)), loc="upper left")
+            shown = samples(looks, dict.fromkeys(strand.label for strand in own))
+            if alone:
+                axes.figure.legend(handles=shown, loc="outside right upper")
+            else:
+                axes.legend(handles=shown, loc="upper left")
     return style.figure_of(axes)
 
 
