@@ -297,8 +297,9 @@ def _palette(picture: Any, colors: Sequence[str]) -> Any:
     """256 colours for a GIF, these among them exactly: few pixels have a line's, and would be given another one."""
     from PIL import Image
 
-    exact = np.array([to_rgb(color) for color in dict.fromkeys(colors)]) * 255
-    usual = picture.quantize(256 - len(exact), dither=Image.Dither.NONE).getpalette()
+    exact = np.round(np.array([to_rgb(color) for color in dict.fromkeys(colors)]) * 255).astype(int)
+    usual = np.reshape(picture.quantize(256 - len(exact), dither=Image.Dither.NONE).getpalette(), (-1, 3))
+    apart = np.abs(usual[:, None] - exact).max(axis=-1).min(axis=-1) > 8  # Pillow does not tell nearer ones apart
     palette = Image.new("P", (1, 1))
-    palette.putpalette([*exact.round().astype(int).ravel().tolist(), *usual][: 3 * 256])
+    palette.putpalette(np.concatenate([exact, usual[apart]]).ravel().tolist())
     return palette

@@ -95,6 +95,7 @@ def test_a_gif_is_small_whole_and_repeats(moving, tmp_path):
         assert picture.info["duration"] >= 1500
     line = np.array(to_rgb(moving.lines["adam"].color)) * 255
     assert (np.abs(shown - line).max(axis=-1) <= 1).any()
+    assert shown[0, 0].tolist() == [255, 255, 255]
 
 
 def test_the_player_is_one_small_file_that_loads_nothing(moving, tmp_path):
