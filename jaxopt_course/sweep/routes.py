@@ -109,7 +109,7 @@ def paths(
     problem = Problem(
         Start(points[0]), objective.apply, objective.loss, np.zeros(1), regularizer=regularizer, coupled=objective.coupled
     )
-    keys = jax.vmap(lambda i: jax.random.split(jax.random.fold_in(as_key("paths", key), i))[1])(jnp.arange(len(points)))
+    keys = _keys(as_key("paths", key), np.arange(len(points)))
     kernels = joined(
         [
             kernel
@@ -129,6 +129,12 @@ def paths(
     )
     columns = _gathered([kernel.places for kernel in kernels], jax.device_get(outcome), shape)
     return _labelled(columns, list(named), space, marks, {"function": _name(function), "steps": steps})
+
+
+@functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+def _keys(key, starts):
+    """Of each start's noise: what ``fit`` makes of the key that belongs to the start."""
+    return jax.vmap(lambda i: jax.random.split(jax.random.fold_in(key, i))[1])(starts)
 
 
 def _parts(function: Any) -> tuple[Objective, Any, Any]:

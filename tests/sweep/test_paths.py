@@ -95,11 +95,10 @@ def test_noise_is_fits_and_common_to_all_optimizers():
     noisy, key = jc.surfaces.noisy(jc.surfaces.booth, [[0.5, 0.2], [0.2, 0.3]]), 3
     optimizers = {"sgd": jc.sgd(0.02), "slower": jc.sgd(0.01), "momentum": jc.momentum(0.01, 0.5)}
     found = jc.paths(noisy, optimizers, starts=STARTS, steps=30, key=key)
-    for name, optimizer in (("sgd", optimizers["sgd"]), ("momentum", optimizers["momentum"])):
-        for i, start in enumerate(STARTS[:2]):
-            problem = jc.surfaces.noisy(jc.surfaces.booth, [[0.5, 0.2], [0.2, 0.3]], start=start)
-            result = jc.fit(problem, optimizer, steps=30, key=jax.random.fold_in(jax.random.key(key), i))
-            np.testing.assert_allclose(found.params.sel(optimizer=name, start=i)[-1], result.params, rtol=1e-4)
+    for i, start in enumerate(STARTS[:2]):
+        problem = jc.surfaces.noisy(jc.surfaces.booth, [[0.5, 0.2], [0.2, 0.3]], start=start)
+        result = jc.fit(problem, optimizers["momentum"], steps=30, key=jax.random.fold_in(jax.random.key(key), i))
+        np.testing.assert_allclose(found.params.sel(optimizer="momentum", start=i)[-1], result.params, rtol=1e-4)
     np.testing.assert_allclose(  # g = ∇f + ξ: rates that differ by a factor move by it, at the same start and step
         found.params.sel(optimizer="sgd")[:, 1] - STARTS, 2 * (found.params.sel(optimizer="slower")[:, 1] - STARTS), rtol=1e-3
     )
