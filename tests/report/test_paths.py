@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.quiver import Quiver
 
 import jaxopt_course as jc
-from jaxopt_course.report import paths, style, terrain
+from jaxopt_course.report import paths, states, style, terrain
 
 
 def valley(x):
@@ -124,7 +124,7 @@ def test_panels_share_box_and_looks(walked):
 
 def test_accumulators_are_squares_and_momentum_is_an_arrow(walked):
     one = walked.isel(optimizer=0, learning_rate=0, start=1)
-    axes = paths.optimizer_state(valley, one, at=[5, 30], bounds=BOX).axes[0]
+    axes = states.optimizer_state(valley, one, at=[5, 30], bounds=BOX).axes[0]
     places = one.params.sel(step=[5, 30]).values
     squares = [each for each in axes.patches if isinstance(each, Rectangle)]
     areas = np.array([each.get_width() * each.get_height() for each in squares]).reshape(2, 2)
@@ -144,7 +144,7 @@ def test_accumulators_are_squares_and_momentum_is_an_arrow(walked):
 def test_a_state_without_momentum_has_no_thick_arrow(walked):
     one = walked.isel(optimizer=0, learning_rate=0, start=1)
     nothing = one.assign(m=one.m * np.nan)
-    axes = paths.optimizer_state(valley, nothing, bounds=BOX).axes[0]
+    axes = states.optimizer_state(valley, nothing, bounds=BOX).axes[0]
     assert len([each for each in axes.collections if isinstance(each, Quiver)]) == 1
     assert len(axes.patches) == 14
 
@@ -168,11 +168,11 @@ def test_a_minimum_draws_its_path_on_its_surface():
         (lambda w: paths.level_curves(valley, bounds=BOX, theme="drak"), ValueError, "did you mean 'dark'"),
         (lambda w: paths.side_by_side({}), ValueError, "side_by_side: panels must be title → (function, paths)"),
         (lambda w: paths.side_by_side({"a": (valley, w)}, axes=[]), ValueError, "axes must be one for each of 1 panels"),
-        (lambda w: paths.optimizer_state(valley, w), ValueError, "optimizer_state: select one path, with .sel or .isel"),
-        (lambda w: paths.optimizer_state(valley, {"a": 1}), TypeError, "optimizer_state: paths must be what jc.paths returns"),
-        (lambda w: paths.optimizer_state(valley, w.isel(optimizer=0, learning_rate=0, start=0), accumulator="u"), ValueError,
+        (lambda w: states.optimizer_state(valley, w), ValueError, "optimizer_state: select one path, with .sel or .isel"),
+        (lambda w: states.optimizer_state(valley, {"a": 1}), TypeError, "optimizer_state: paths must be what"),
+        (lambda w: states.optimizer_state(valley, w.isel(optimizer=0, learning_rate=0, start=0), accumulator="u"), ValueError,
          "optimizer_state: 'u' was not recorded"),
-        (lambda w: paths.optimizer_state(valley, w.isel(optimizer=0, learning_rate=0, start=0), at=[4]), ValueError,
+        (lambda w: states.optimizer_state(valley, w.isel(optimizer=0, learning_rate=0, start=0), at=[4]), ValueError,
          "optimizer_state: step 4 was not recorded"),
     ],
 )  # fmt: skip
