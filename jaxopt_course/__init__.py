@@ -52,7 +52,7 @@ from jaxopt_course.problems.objective import Data, Problem
 
 # Training, and comparing
 from jaxopt_course.race import Race, race
-from jaxopt_course.sweep import best, grid, halving, hyperband, plot, spaces, sweep, tune
+from jaxopt_course.sweep import best, ends, grid, halving, hyperband, paths, plot, spaces, sweep, tune
 from jaxopt_course.training import (
     Minimum,
     Moment,
@@ -108,7 +108,7 @@ __all__ = [
     # comparing
     "race", "Race",
     # many trainings at once
-    "sweep", "grid", "spaces", "best", "plot", "halving", "hyperband", "tune",
+    "sweep", "grid", "spaces", "best", "plot", "halving", "hyperband", "tune", "paths", "ends",
     # holding optimizers to the laws, and what is proved about them
     "testing", "theory",
 ]  # fmt: skip

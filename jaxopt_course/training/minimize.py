@@ -29,7 +29,7 @@ from jaxopt_course.types import OptState, Parametric, Params
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Minimum", "minimize"]
+__all__ = ["Minimum", "minimize", "objective_of"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,12 +47,20 @@ def _value_at(params: Params, function: Parametric) -> jax.Array:
     return function(params)
 
 
+def objective_of(function: Callable[[Params], jax.Array]) -> tuple[Objective, Any]:
+    """A function of the parameters as an objective, and the data that it takes: the function's numbers, or None."""
+    if isinstance(function, Parametric):
+        return Objective.from_loss(_value_at), function
+    return Objective.from_loss(_WithoutBatch(function)), None
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Minimum:
     """Where a descent ended, and how it got there.
 
     Attributes:
         params: the last point (what the optimizer says to evaluate). value: the function there.
+        function: what was minimised.
         steps: updates done. stopped: why.
         opt_state: the optimizer's state at the end.
         points: the path, a tree like ``params`` with one more leading axis, the start first.
@@ -61,6 +69,7 @@ class Minimum:
 
     params: Params
     value: float
+    function: Callable[[Params], jax.Array] = dataclasses.field(repr=False)
     steps: int
     stopped: str
     opt_state: OptState = dataclasses.field(repr=False)
@@ -84,7 +93,14 @@ class Minimum:
         return history
 
     def plot(self, **options: Any) -> Any:
-        """The loss along the path as a figure (see :func:`jaxopt_course.report.curves.history`)."""
+        """The path on its surface, where points are ``[2]`` (see :func:`jaxopt_course.report.paths.level_curves`); for
+        anything else the loss along the path (see :func:`jaxopt_course.report.curves.history`).
+        """
+        if getattr(self.points, "shape", ())[1:] == (2,):
+            from jaxopt_course.report import paths
+
+            options.setdefault("legend", False)
+            return paths.level_curves(self.function, {"path": self.points}, **options)
         from jaxopt_course.report import curves
 
         return curves.history(self.history, **options)
@@ -136,12 +152,8 @@ def minimize(
     opt_state = optimizer.init(point)
     state = owned(TrainState(point, {}, opt_state, jax.random.key(0), jnp.zeros((), jnp.int32)))
     state = with_probes(probes, state)
-    data = function if isinstance(function, Parametric) else None
-    loss = _WithoutBatch(function) if data is None else _value_at
-    program = Program(
-        Objective.from_loss(loss), optimizer.update, takes_extra_arguments(optimizer),
-        record=("params", "gradient_norm"),
-    )  # fmt: skip
+    objective, data = objective_of(function)
+    program = Program(objective, optimizer.update, takes_extra_arguments(optimizer), record=("params", "gradient_norm"))
     memory = tuple(criterion.start() for criterion in criteria)
     capacity = max(64, 1 << (steps - 1).bit_length())
     state, _, *outcome = run_chunk(
@@ -158,7 +170,7 @@ def minimize(
     reason = "budget of steps done" if fired < 0 else str(criteria[fired])
     if fired == 0:
         reason = f"value {records['loss'][-1]} at step {done}"
-    return Minimum(params, value, int(done), reason, state.opt_state, points, {**records, **constants}, probes)
+    return Minimum(params, value, function, int(done), reason, state.opt_state, points, {**records, **constants}, probes)
 
 
 def _values(function: Callable[[Params], Any], params: Params) -> jax.Array:

@@ -1,0 +1,148 @@
+"""Surfaces in 3-D and races: paths lie on the surface, move, stop where they leave, and make small whole files."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+from PIL import Image
+
+from jaxopt_course import surfaces
+from jaxopt_course.report import animations, relief, style
+
+
+def saddle(x):
+    return x[0] ** 2 - x[1] ** 2
+
+
+BOX = [(-2.0, 2.0), (-2.0, 2.0)]
+TURN = np.linspace(0, 3, 31)
+PATHS = {
+    "<sgd>": np.stack([1.5 * np.exp(-TURN), 0.01 * np.exp(TURN)], axis=1),
+    "adam": np.stack([1.5 - 0.3 * TURN, -1.1 * TURN], axis=1),  # leaves the box at step 19
+}
+
+
+@pytest.fixture(scope="module")
+def moving() -> animations.Race:
+    axes = style.Figure(figsize=(3, 2.5), dpi=60).subplots()
+    return animations.race(saddle, PATHS, bounds=BOX, axes=axes)
+
+
+def test_paths_lie_on_the_surface():
+    axes = relief.surface_3d(saddle, PATHS, bounds=BOX, axes=style.Figure().add_subplot(projection="3d")).axes[0]
+    x, y, z = axes.lines[0].get_data_3d()
+    np.testing.assert_allclose(np.stack([x, y], axis=1), PATHS["<sgd>"])
+    np.testing.assert_allclose(z, x**2 - y**2, atol=1e-5)
+    trail = axes.lines[2].get_data_3d()
+    assert len(trail[0]) == 19  # in 3-D nothing clips a path at the border
+    log = relief.surface_3d(saddle, PATHS, bounds=BOX, height="log", theme="dark").axes[0]
+    np.testing.assert_allclose(log.lines[0].get_data_3d()[2], np.log10(1 + x**2 - y**2 + 4), atol=1e-4)
+
+
+def test_the_interactive_surface_has_the_same_paths():
+    figure = relief.interactive(saddle, PATHS, bounds=BOX, theme="dark")
+    assert [trace.name for trace in figure.data] == ["saddle", "<sgd>", "adam"]
+    ground, first, second = figure.data
+    np.testing.assert_allclose(ground.z, np.array(ground.x) ** 2 - np.array(ground.y)[:, None] ** 2, atol=1e-5)
+    np.testing.assert_allclose(first.z, np.square(first.x) - np.square(first.y), atol=1e-5)
+    assert len(second.x) == 19
+    assert first.line.color == style.THEMES["dark"].cycle[0]
+    assert figure is relief.interactive(saddle, bounds=BOX, figure=figure)
+
+
+def test_places_are_the_pixels_of_the_points(moving):
+    axes = moving.figure.axes[0]
+    back = axes.transData.inverted().transform(moving.places[0])
+    np.testing.assert_allclose(back, PATHS["<sgd>"], atol=1e-6)
+    assert np.isfinite(moving.places[1, :19]).all()
+    assert np.isnan(moving.places[1, 19:]).all()
+
+
+def test_a_race_in_3d_goes_where_the_surface_is():
+    """Points of the grid's own lines fall on what matplotlib draws for them."""
+    figure = style.Figure(figsize=(3, 2.5), dpi=60)
+    axes = figure.add_subplot(projection="3d")
+    race = animations.race(saddle, PATHS, bounds=BOX, view="3d", axes=axes)
+    (probe,) = axes.plot(*PATHS["<sgd>"].T, saddle(PATHS["<sgd>"].T))
+    figure.draw_without_rendering()
+    np.testing.assert_allclose(race.places[0], probe.get_transform().transform(probe.get_xydata()), atol=1e-3)
+
+
+def test_frames_move_and_hold_every_optimizers_colour(moving):
+    first, last = moving.frame(0), moving.frame(-1)
+    assert first.shape == (150, 180, 4)
+    assert (first != last).any()
+    np.testing.assert_array_equal(last, moving.frame(len(moving.steps) - 1))
+    x, y = moving.places[0, -1].round().astype(int)
+    np.testing.assert_allclose(last[150 - 1 - y, x, :3] / 255, to_rgb(moving.lines["<sgd>"].color), atol=0.02)
+    with pytest.raises(IndexError):
+        moving.frame(31)
+
+
+def test_a_gif_is_small_whole_and_repeats(moving, tmp_path):
+    path = moving.gif(tmp_path / "race.gif", frames=12)
+    assert path.stat().st_size < 60_000
+    with Image.open(path) as picture:
+        assert (picture.n_frames, picture.size, picture.info["loop"]) == (12, (180, 150), 0)
+        picture.seek(11)
+        shown = np.asarray(picture.convert("RGB"))
+        assert picture.info["duration"] >= 1500
+    line = np.array(to_rgb(moving.lines["adam"].color)) * 255
+    assert (np.abs(shown - line).max(axis=-1) <= 1).any()
+    assert shown[0, 0].tolist() == [255, 255, 255]
+
+
+def test_the_player_is_one_small_file_that_loads_nothing(moving, tmp_path):
+    page = moving.html(tmp_path / "race.html").read_text(encoding="utf-8")
+    assert len(page) < 80_000
+    assert not re.findall(r"(?:src|href)=\"(?!data:)", page)
+    assert "://" not in page
+    data = json.loads(re.search(r'<script id="race" type="application/json">(.*?)</script>', page, re.DOTALL)[1])
+    assert [line["name"] for line in data["lines"]] == ["<sgd>", "adam"]
+    assert data["steps"] == list(range(31))
+    assert [len(each["points"]) for each in data["paths"]] == [31, 19]
+    top = moving.places[0] * [1, -1] + [0, 150]
+    np.testing.assert_allclose(data["paths"][0]["points"], top, atol=0.06)
+    picture = Image.open(io.BytesIO(base64.b64decode(re.search(r"base64,([^\"]+)", page)[1])))
+    assert picture.size == tuple(2 * side for side in data["size"])
+    assert data["size"][1] < 150  # without the legend, which the page has
+    assert moving.figure.legends[0].get_visible()
+
+
+def test_notebooks_show_the_player(moving):
+    shown = moving._repr_html_()
+    assert shown.startswith("<iframe srcdoc=")
+    assert "<sgd>" not in shown
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: animations.race(saddle, {}, bounds=BOX), "race: paths must have at least two points to animate"),
+        (lambda: animations.race(saddle, {"a": np.ones((1, 2))}, bounds=BOX), "there are no frames"),
+        (lambda: animations.race(saddle, {"a": np.full((9, 2), np.nan)}, bounds=BOX), "there are no frames"),
+        (lambda: animations.race(saddle, PATHS, view="3D"), "race: unknown view '3D' (known: 3d, flat)"),
+        (lambda: animations.race(saddle, PATHS, seconds=0), "race: seconds must be a number > 0; got 0"),
+        (lambda: animations.race(saddle, PATHS, height="logarithm", view="3d"), "unknown height 'logarithm'"),
+        (lambda: relief.interactive(saddle, PATHS, height="lg"), "interactive: unknown height 'lg'; did you mean 'log'?"),
+        (lambda: relief.surface_3d(surfaces.piecewise_quadratic), "surface_3d: function must take points of 2 coordinates"),
+    ],
+)
+def test_bad_arguments_are_refused(make, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        make()
+
+
+def test_bad_places_are_refused_before_the_work(moving, tmp_path):
+    with pytest.raises(ValueError, match="gif: frames must be at least 2; got 1"):
+        moving.gif(tmp_path / "race.gif", frames=1)
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        moving.gif(tmp_path / "none" / "race.gif")
+    with pytest.raises(TypeError, match="surface_3d: axes must be three-dimensional"):
+        relief.surface_3d(saddle, bounds=BOX, axes=style.Figure().subplots())
