@@ -6,6 +6,7 @@ that equal problems share compiled code; its data and its λ are arguments of th
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -90,7 +91,8 @@ class Start:
     params: Params
 
     def __call__(self, key: Key) -> tuple[Params, ModelState]:
-        return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), self.params), {}
+        # JAX remembers what a NumPy array became, by its identity, also when precision is switched: it gets a copy.
+        return jax.tree.map(lambda leaf: jnp.array(copy.copy(leaf), copy=True), self.params), {}
 
 
 def given_losses(outputs: Any, batch: Batch) -> Any:

@@ -310,3 +310,20 @@ def test_a_flax_model_comes_back_trained_with_dropout_and_batch_statistics():
     assert_equal(one.params, jc.fit(problem, jc.adam(0.01), batch_size=100, steps=6, state=same.state).params)
     assert float(one.history.loss[-3:].mean()) < float(one.history.loss[:3].mean())
     assert jax.tree.leaves(one.model_state)
+
+
+def test_precision_may_be_switched_between_runs():
+    """The same problem, from NumPy's parameters, in single, double and single precision; continued each time."""
+    x = np.random.default_rng(0).normal(size=(20, 2))
+    problem = jc.Problem.from_loss(lambda w, batch: (batch["x"] @ w - 1) ** 2, np.array([0.5, -1.0]), {"x": x})
+
+    def trained():
+        first = jc.fit(problem, jc.sgd(0.05), steps=6, batch_size=5)
+        return jc.fit(problem, jc.sgd(0.05), steps=6, batch_size=5, state=first.state).params
+
+    single = trained()
+    with jax.enable_x64(True):
+        double = trained()
+    assert (single.dtype, double.dtype) == (np.float32, np.float64)
+    np.testing.assert_array_equal(trained(), single)
+    np.testing.assert_allclose(single, double, rtol=1e-5)
