@@ -16,7 +16,8 @@ race: .venv/.installed           ## every optimizer on the digits data, tuned an
 test: .venv/.installed           ## the quick suite and the doctests
 	$(BIN)/pytest --numprocesses 2 -m 'not slow' $(ARGS)
 
-test-all: .venv/.installed       ## the quick suite and everything slow
+test-all: .venv/.installed       ## the quick suite and everything slow, chapters included
+	$(BIN)/pip install --quiet $(CONSTRAINTS) --editable '.[test,notebooks]'
 	$(BIN)/pytest --numprocesses 2 $(ARGS)
 
 parity: .venv/.installed         ## the dialects against the real torch, Keras and optax, where those install
@@ -24,6 +25,7 @@ parity: .venv/.installed         ## the dialects against the real torch, Keras a
 	$(BIN)/pytest -m parity tests/dialects tests/optimizers $(ARGS)
 
 chapters: .venv/.installed       ## run the notebooks, store their outputs, write the index of claims
+	$(BIN)/pip install --quiet $(CONSTRAINTS) --editable '.[test,notebooks]'
 	$(BIN)/python -m notebooks.build $(ARGS)
 
 lint: .venv/.installed

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any, Literal, get_args
 
-from IPython.display import display
-
 __all__ = ["Verdict", "claim", "setting"]
 
 Verdict = Literal["true", "partly true", "false"]
@@ -32,6 +30,8 @@ def claim(row: str, statement: str, measured: str, *, holds: Any, verdict: Verdi
     if verdict not in get_args(Verdict):
         raise ValueError(f"claim: verdict must be one of {get_args(Verdict)}; got {verdict!r}")
     assert bool(holds), f"[{row}] {statement} — {verdict}? measured: {measured}"
+    from IPython.display import display
+
     text = f"{MARKS[verdict]} **[{row}] {statement}**\n\n{verdict}: {measured}"
     facts = {"row": row, "statement": statement, "measured": measured, "verdict": verdict}
     display({"text/markdown": text, "text/plain": text}, raw=True, metadata={"claim": facts})
