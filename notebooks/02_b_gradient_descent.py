@@ -54,8 +54,8 @@ stops.assign(**{"distance to the minimum": stops["distance to the minimum"].map(
 # %% [markdown]
 # A small gradient is a promise where the curvature is at least $\mu$: then $\|x - x^*\| \le \|\nabla f\|/\mu$. (The bowl has
 # $\mu = 1$, the valley's end $\mu \approx 0.4$.) A small decrease promises nothing: in the valley it comes after four steps,
-# two units from the minimum; on the bowl, whose minimum is 0, every step shrinks $f$ by the same factor, and it comes only when
-# $f$ is too small for a float64.
+# two units from the minimum; on the bowl, whose minimum is 0, every step shrinks $f$ by the same factor, and it comes only
+# when $f$ is too small for a float64.
 
 # %%
 near = stops[stops["rule"].str.startswith("gradient")]["distance to the minimum"]
@@ -115,7 +115,7 @@ claim(
 # %% [markdown]
 # Going along $-\nabla L/\|\nabla L\|$ by a fixed length is *normalised* gradient descent. "In practice, we absorb the
 # normalisation into the step size." There is a price for not doing so: the steps do not shorten near the minimum, and so it
-# circles there. Plain descent shortens its steps by itself, as the gradient goes to zero.
+# swings to and fro there. Plain descent shortens its steps by itself, as the gradient goes to zero.
 
 # %%
 bowl = surfaces.quadratic((1.0, 4.0), angle=0.5)
@@ -396,8 +396,8 @@ too_far = jc.ends(convex, cases["booth (convex)"][1])
 claim(
     "B5",
     "GD converges to the global minimum for a convex problem",
-    f"{where.loc['booth (convex)', 'global minimum']} of 10 000 starts on a convex quadratic, with α = 0.9/L; with α = 2.04/L it "
-    f"is {int((too_far.kind == 'minimum').sum())} of 1000. It holds below 2/L (L = 18, the largest eigenvalue).",
+    f"{where.loc['booth (convex)', 'global minimum']} of 10 000 starts on a convex quadratic, with α = 0.9/L; with α = 2.04/L "
+    f"it is {int((too_far.kind == 'minimum').sum())} of 1000. It holds below 2/L (L = 18, the largest eigenvalue).",
     holds=where.loc["booth (convex)", "global minimum"] == 10_000 and (too_far.kind != "minimum").all(),
     verdict="partly true",
 )
@@ -428,8 +428,8 @@ claim(
 
 # %% [markdown]
 # The picture of "depends on the initialisation": each start in the colour of the minimum where it ends. With small steps the
-# basins' borders are the curves that lead into the saddles. With steps that are too long for the steep corners, a descent
-# jumps, and ends in a basin to which it did not belong.
+# basins' borders are the curves that lead into the saddles. With steps that are too long for the steep edges, a descent can
+# cross half of the plane in its first step (two of those drawn do), and end in a basin to which it did not belong.
 
 # %%
 side = np.linspace(-5, 5, 120)
@@ -604,10 +604,10 @@ claim(
     "B7",
     "The practical searches (Armijo backtracking, strong Wolfe) make the learning rate easy to choose",
     f"Armijo needs {e['Armijo']} evaluations and strong Wolfe {e['strong Wolfe']}, not twice as many as the best fixed rate, "
-    f"{e['fixed, the best rate']}, and far fewer than a tenth of that rate, {e['fixed, a tenth of it']}; whether its first try is "
-    f"1e-4, 1 or 1e4 changes Armijo's count by a factor of {spread:.2f}. Exact search takes fewer steps than the best rate, "
-    f"{costs.loc['exact', 'steps']}, but not fewer than Armijo, and {e['exact']} evaluations: the best α at each step is not "
-    "the best descent.",
+    f"{e['fixed, the best rate']}, and far fewer than a tenth of that rate, {e['fixed, a tenth of it']}; whether its first "
+    f"try is 1e-4, 1 or 1e4 changes Armijo's count by a factor of {spread:.2f}. Exact search takes fewer steps than the best "
+    f"rate, {costs.loc['exact', 'steps']}, but not fewer than Armijo, and {e['exact']} evaluations: the best α at each step "
+    "is not the best descent.",
     holds=e[["Armijo", "strong Wolfe"]].max() < 0.5 * e["fixed, a tenth of it"]
     and e[["Armijo", "strong Wolfe"]].max() < 2 * e["fixed, the best rate"]
     and e["exact"] > 3 * e["Armijo"]
