@@ -288,7 +288,8 @@ def check_optimizer(tx: Transformation, *, exceptions: Collection[str] = ()) -> 
         exceptions: names of laws that it need not obey (a mapping law → reason will do).
 
     Raises:
-        AssertionError: the first law that it breaks. ValueError: an exception that is no law.
+        AssertionError: the first law that it breaks, which a note names; or what the optimizer itself raises there, with the
+            same note. ValueError: an exception that is no law.
 
     >>> import jaxopt_course as jc
     >>> check_optimizer(jc.momentum(0.03, 0.8))
@@ -296,8 +297,13 @@ def check_optimizer(tx: Transformation, *, exceptions: Collection[str] = ()) -> 
     if unknown := set(exceptions) - set(LAWS):
         raise ValueError(f"check_optimizer: no such law: {', '.join(sorted(unknown))}")
     for name, law in LAWS.items():
-        if name not in exceptions:
+        if name in exceptions:
+            continue
+        try:
             law(tx)
+        except Exception as error:
+            error.add_note(f"check_optimizer: the law that does not hold is {name}. {(law.__doc__ or '').splitlines()[0]}")
+            raise
 
 
 def check_factory(

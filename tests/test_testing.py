@@ -109,6 +109,13 @@ def test_laws_pass_an_optimizer_of_optax():
     check_optimizer(optax.rmsprop(0.01, eps=1e-3), exceptions={"derivatives_are_finite": "√ at 0", "chain_is_associative": ""})
 
 
+def test_a_note_names_the_law_whatever_is_raised():
+    one_array = optax.GradientTransformation(jnp.zeros_like, lambda g, s, p=None: (-0.1 * g, s))
+    with pytest.raises(TypeError) as caught:
+        check_optimizer(one_array)
+    assert "the law that does not hold is state_keeps_its_form. Structure, shapes" in caught.value.__notes__[0]
+
+
 def test_exceptions_must_be_laws():
     with pytest.raises(ValueError, match="no such law: gravity"):
         check_optimizer(jc.sgd(0.1), exceptions=["gravity"])
