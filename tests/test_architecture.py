@@ -30,7 +30,7 @@ LAYERS = {
     "testing": {"transform", "types", "checks"},
     "theory": {"transform", "types", "checks"},
     "report": {"types", "checks"},
-    "race": {"statistics", "optimizers", "training", "problems.objective", "transform", "types", "checks"},
+    "race": {"statistics", "optimizers", "sweep", "training", "problems.objective", "transform", "types", "checks"},
     "cli": {"", "race", "optimizers", "problems", "report", "sweep", "training", "types", "checks"},
     "__init__": {
         "optimizers",

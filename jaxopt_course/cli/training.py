@@ -15,6 +15,7 @@ def race(
     model: str | None = None,
     optimizers: tuple[str, ...] = ("all",),
     seeds: int = 5,
+    tuning_seeds: int = 1,
     batch_size: int = 32,
     epochs: int | None = None,
     learning_rates: tuple[float, ...] | None = None,
@@ -35,6 +36,7 @@ def race(
         optimizers: names from the catalog (see ``jaxopt-course optimizers``), "all", or dotted names from elsewhere:
             optax.lion, optax.contrib.muon.
         seeds: final runs of each optimizer.
+        tuning_seeds: runs of each learning rate; with several, the page shows their range.
         batch_size: examples in a step.
         epochs: passes over the data in each run; by default 20 (5 on Fashion-MNIST).
         learning_rates: one grid for all optimizers; by default each one's own.
@@ -56,6 +58,7 @@ def race(
         shared.problem(problem, model, folder),
         names,
         seeds=seeds,
+        tuning_seeds=tuning_seeds,
         batch_size=batch_size,
         epochs=shared.EPOCHS.get(problem, 20) if epochs is None else epochs,
         learning_rates=learning_rates,

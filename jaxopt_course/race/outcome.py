@@ -6,6 +6,7 @@ import dataclasses
 import math
 import os
 import platform
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,13 +15,13 @@ import jax
 import numpy as np
 
 from jaxopt_course.problems.objective import Problem
-from jaxopt_course.training.result import Result
+from jaxopt_course.training.result import Result, evaluate_split
 from jaxopt_course.types import falls
 
 if TYPE_CHECKING:
     from jaxopt_course.report.schema import RaceData
 
-__all__ = ["Meet", "Race", "datasets", "final_value", "machine", "quantities"]
+__all__ = ["Meet", "Race", "datasets", "final_value", "machine", "quantities", "test_values"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -65,7 +66,7 @@ class Meet:
     """The runs of a race, as they come in.
 
     Attributes:
-        trials: a row for each run of the learning-rate search.
+        trials: a row for each learning rate that was tried.
         finals: optimizer → its runs with the selected rate, one for each seed.
         at_edge: optimizers whose grid could not grow any more.
         falls: whether less of the metric is better; None: as its name says.
@@ -75,6 +76,7 @@ class Meet:
     seeds: int
     batch_size: int
     epochs: int
+    tuning_seeds: Sequence[int] = (0,)
     trials: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     finals: dict[str, list[Result]] = dataclasses.field(default_factory=dict)
     rates: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -86,6 +88,10 @@ class Meet:
     def seed_names(self) -> range:
         """1, 2, …: the final runs' seeds, and their coordinate."""
         return range(1, self.seeds + 1)
+
+    def compiled(self, name: str, seconds: float) -> None:
+        """Add to the seconds that an optimizer spent compiling."""
+        self.compile_seconds[name] = self.compile_seconds.get(name, 0.0) + seconds
 
 
 def quantities(result: Result) -> list[str]:
@@ -131,7 +137,19 @@ def datasets(meet: Meet, metric: str, level: float, interrupted: bool) -> RaceDa
         },
     )
     tuning = xr.Dataset({key: ("trial", np.array([trial[key] for trial in meet.trials])) for key in meet.trials[0]})
-    return RaceData(curves, tuning, _table(meet, names, metric, level, interrupted))
+    return RaceData(curves, tuning.assign_attrs(_starts(meet)), _table(meet, names, metric, level, interrupted))
+
+
+def _starts(meet: Meet) -> dict[str, float]:
+    """``start_<quantity>``: the mean over the tuning seeds before training."""
+    found: dict[str, list[float]] = {}
+    for seed in meet.tuning_seeds:
+        params, model_state = meet.problem.init(jax.random.split(jax.random.key(seed))[0])
+        for split in ("validation", "test"):
+            values = evaluate_split(meet.problem, params, model_state, getattr(meet.problem.data, split))
+            for name, value in values.items():
+                found.setdefault(f"start_{split}_{name}", []).append(float(value))
+    return {name: float(np.mean(values)) for name, values in found.items()}
 
 
 def _table(meet: Meet, names: list[str], metric: str, level: float, interrupted: bool) -> Any:
@@ -139,22 +157,23 @@ def _table(meet: Meet, names: list[str], metric: str, level: float, interrupted:
 
     from jaxopt_course import statistics  # scipy.stats takes a second to load
 
-    tests = {name: [_test(run) for run in meet.finals[name]] for name in names}
+    tests = {name: [test_values(run) for run in meet.finals[name]] for name in names}
     measured = list(next(iter(tests.values()))[0])
     scores = {m: {name: np.array([test[m] for test in tests[name]]) for name in names} for m in measured}
     columns: dict[str, list[float]] = {}
     for m in measured:
         estimates = [statistics.confidence_interval(scores[m][name], level) for name in names]
         for suffix, part in (("", "mean"), ("_low", "low"), ("_high", "high")):
-            columns[f"test_{m}{suffix}"] = [getattr(estimate, part) for estimate in estimates]
+            columns[m + suffix] = [getattr(estimate, part) for estimate in estimates]
     lower = falls(metric) if meet.falls is None else meet.falls
-    means = np.array(columns[f"test_{metric}"]) * (1 if lower else -1)
+    ranked = f"test_{metric}"
+    means = np.array(columns[ranked]) * (1 if lower else -1)
     best = names[int(np.nanargmin(means))] if np.isfinite(means).any() else names[0]
     others = [name for name in names if name != best]
     p_values = dict(
         zip(
             others,
-            statistics.holm([statistics.paired_test(scores[metric][n], scores[metric][best]) for n in others]),
+            statistics.holm([statistics.paired_test(scores[ranked][n], scores[ranked][best]) for n in others]),
             strict=True,
         )
     )
@@ -174,6 +193,7 @@ def _table(meet: Meet, names: list[str], metric: str, level: float, interrupted:
         "batch_size": meet.batch_size,
         "epochs": meet.epochs,
         "seeds": meet.seeds,
+        "tuning_seeds": len(meet.tuning_seeds),
         "level": level,
         "machine": machine(),
         "versions": ", ".join(f"{name} {metadata.version(name)}" for name in ("jaxopt_course", "jax", "jaxlib", "optax")),
@@ -183,8 +203,9 @@ def _table(meet: Meet, names: list[str], metric: str, level: float, interrupted:
     return xr.Dataset({key: ("optimizer", values) for key, values in columns.items()}, {"optimizer": names}, attributes)
 
 
-def _test(run: Result) -> dict[str, float]:
-    values = {k: v for k, v in run.evaluate("test").items() if f"validation_{k}" in quantities(run)}
+def test_values(run: Result) -> dict[str, float]:
+    """``test_…`` at the end of a run, or NaN where it diverged."""
+    values = {f"test_{k}": v for k, v in run.evaluate("test").items() if f"validation_{k}" in quantities(run)}
     return values if run.steps == run.requested else dict.fromkeys(values, math.nan)
 
 

@@ -1,7 +1,8 @@
 """A fair race: every optimizer gets a learning rate of its own, from a grid, on validation; the winners run again.
 
 1. Each optimizer trains with each learning rate of its grid, from the same start on the same batches. The one with the best
-   validation loss at the end is its own; if that is at an edge, the grid grows there until it is not.
+   validation loss at the end is its own; if that is at an edge, the grid grows there until it is not. With several tuning
+   seeds, each rate trains on all, and the mean decides.
 2. Each runs again on several new seeds. Seed s means the same start and batches for all, so differences are paired.
 3. The test metric is reported with a confidence interval, and each optimizer is compared with the best by a paired t-test,
    corrected for the number of comparisons (Holm).
@@ -13,10 +14,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from jaxopt_course import checks
 from jaxopt_course.problems.objective import Problem
 from jaxopt_course.race.contestants import Contestant, Optimizers, contestants
-from jaxopt_course.race.outcome import Meet, Race, datasets, final_value, quantities
+from jaxopt_course.race.outcome import Meet, Race, datasets, final_value
+from jaxopt_course.race.search import Scores, of_results, sweepable, swept
 from jaxopt_course.training.fit import fit
 from jaxopt_course.training.progress import Progress
 from jaxopt_course.training.result import Result
@@ -33,6 +37,7 @@ def race(
     optimizers: Optimizers = "all",
     *,
     seeds: int = 5,
+    tuning_seeds: int = 1,
     batch_size: int = 32,
     epochs: int = 20,
     learning_rates: Sequence[float] | None = None,
@@ -48,6 +53,7 @@ def race(
         optimizers: ``"all"`` of the catalog; or names from it, and other libraries' (``"optax.lion"``); or name → function
             from a learning rate to an optimizer.
         seeds: final runs of each optimizer, at least 2.
+        tuning_seeds: runs of each learning rate; with more than one, each optimizer's grid is a ``jc.sweep``.
         batch_size: m. epochs: passes over the data in every run.
         learning_rates: one grid for all, ascending; by default the catalog's (foreign ones: around their default, or from
             10⁻⁴ to 1).
@@ -70,13 +76,14 @@ def race(
     References:
         Lectures 001, 003: tune on validation, report on test [A3].
     """
-    _check(problem, seeds, batch_size, epochs, level)
+    _check(problem, seeds, tuning_seeds, batch_size, epochs, level)
     entrants = contestants(optimizers, learning_rates)
     metrics = [*metric_names(problem), "loss"]
     if metric is not None and metric not in metrics:
         raise ValueError(f"race: unknown metric {metric!r}{checks.closest(metric, metrics)}")
-    meet, interrupted = Meet(problem, seeds, batch_size, epochs, falls=falls), False
-    with Progress(sum(len(c.learning_rates) + seeds for c in entrants), progress, unit="run") as bar:
+    tried = (TUNING_SEED, *range(TUNING_SEED + seeds + 1, TUNING_SEED + seeds + tuning_seeds))  # the final runs' are others
+    meet, interrupted = Meet(problem, seeds, batch_size, epochs, tried, falls=falls), False
+    with Progress(sum(len(c.learning_rates) * tuning_seeds + seeds for c in entrants), progress, unit="run") as bar:
         try:
             for entrant in entrants:
                 _run(meet, entrant, bar)
@@ -101,16 +108,18 @@ def _tune(meet: Meet, entrant: Contestant, bar: Progress) -> float:
     """The learning rate with the best final validation loss; a grid that it is at the edge of grows."""
     losses: dict[float, float] = {}
     trials: list[dict[str, Any]] = []
+    one_program = len(meet.tuning_seeds) > 1 and sweepable(entrant)
     waiting, extensions = list(entrant.learning_rates), 0
     while waiting:
-        for rate in waiting:
-            bar.describe(f"{entrant.name}: tuning{_shown(rate)}")
-            trials.append(_try(meet, entrant, rate))
-            losses[rate] = math.inf if trials[-1]["diverged"] else trials[-1]["validation_loss"]
-            bar.advance(1, loss=losses[rate])
+        for rates in [waiting] if one_program else [[rate] for rate in waiting]:
+            bar.describe(f"{entrant.name}: tuning{_shown(*rates)}")
+            for rate, scores in zip(rates, (_swept if one_program else _fitted)(meet, entrant, rates), strict=True):
+                trials.append(_trial(meet, entrant, rate, scores))
+                losses[rate] = math.inf if trials[-1]["diverged"] else trials[-1]["validation_loss"]
+                bar.advance(len(meet.tuning_seeds), loss=losses[rate])
         waiting = _beyond(losses) if extensions < MOST_EXTENSIONS else []
         extensions += 1
-        bar.expect(len(waiting))
+        bar.expect(len(waiting) * len(meet.tuning_seeds))
     best = min(trials, key=lambda trial: losses[trial["learning_rate"]])
     best["selected"] = True
     if _beyond(losses):
@@ -118,24 +127,38 @@ def _tune(meet: Meet, entrant: Contestant, bar: Progress) -> float:
     return best["learning_rate"]
 
 
-def _shown(rate: float) -> str:
-    return "" if math.isnan(rate) else f", rate {rate:.3g}"
+def _swept(meet: Meet, entrant: Contestant, rates: Sequence[float]) -> list[Scores]:
+    found, spent = swept(meet.problem, entrant, rates, meet.tuning_seeds, meet.batch_size, meet.epochs)
+    meet.compiled(entrant.name, spent)
+    return found
 
 
-def _try(meet: Meet, entrant: Contestant, rate: float) -> dict[str, Any]:
-    result = _fit(meet, entrant, rate, TUNING_SEED)
-    final = {name: final_value(result, name) for name in quantities(result)}
-    trial = {"optimizer": entrant.name, "learning_rate": rate, "selected": False, **final}
-    meet.trials.append(trial | {"diverged": not math.isfinite(final["validation_loss"])})
+def _fitted(meet: Meet, entrant: Contestant, rates: Sequence[float]) -> list[Scores]:
+    return [of_results([_fit(meet, entrant, rate, seed) for seed in meet.tuning_seeds]) for rate in rates]
+
+
+def _trial(meet: Meet, entrant: Contestant, rate: float, scores: Scores) -> dict[str, Any]:
+    """A learning rate's row: means over the tuning seeds, NaN where one diverged; and their range, if there are several."""
+    row: dict[str, Any] = {name: values.mean() for name, values in scores.items()}
+    if len(meet.tuning_seeds) > 1:
+        row |= {f"{name}_low": values.min() for name, values in scores.items()}
+        row |= {f"{name}_high": values.max() for name, values in scores.items()}
+    trial = {"optimizer": entrant.name, "learning_rate": rate, "selected": False, **row}
+    meet.trials.append(trial | {"diverged": not np.isfinite(row["validation_loss"])})
     return meet.trials[-1]
+
+
+def _shown(*rates: float) -> str:
+    if math.isnan(rates[0]):
+        return ""
+    return f", rate {rates[0]:.3g}" if len(rates) == 1 else f", {len(rates)} rates"
 
 
 def _fit(meet: Meet, entrant: Contestant, rate: float, seed: int) -> Result:
     result = fit(
         meet.problem, entrant.factory(rate), batch_size=meet.batch_size, epochs=meet.epochs, key=seed, nonfinite="stop"
     )
-    spent = meet.compile_seconds.get(entrant.name, 0.0)
-    meet.compile_seconds[entrant.name] = spent + result.compile_seconds
+    meet.compiled(entrant.name, result.compile_seconds)
     return result
 
 
@@ -156,7 +179,7 @@ def _beyond(losses: Mapping[float, float]) -> list[float]:
     return [best * (best / grid[-2])] if best == grid[-1] else []
 
 
-def _check(problem: Problem, seeds: int, batch_size: int, epochs: int, level: float) -> None:
+def _check(problem: Problem, seeds: int, tuning_seeds: int, batch_size: int, epochs: int, level: float) -> None:
     if not isinstance(problem, Problem):
         raise TypeError(f"race: problem must be a jc.Problem; got {problem!r}")
     for split in ("validation", "test"):
@@ -164,6 +187,7 @@ def _check(problem: Problem, seeds: int, batch_size: int, epochs: int, level: fl
             raise ValueError(f"race: {problem.name} has no {split} split; a race tunes on validation and reports on test")
     if checks.check_positive_integer("race", "seeds", seeds) < 2:
         raise ValueError(f"race: seeds must be an integer >= 2, for an interval; got {seeds}")
+    checks.check_positive_integer("race", "tuning_seeds", tuning_seeds)
     checks.check_positive_integer("race", "batch_size", batch_size, maximum=problem.num_examples)
     checks.check_positive_integer("race", "epochs", epochs)
     checks.check_number("race", "level", level, checks.Interval(0, 1, open_low=True, open_high=True))

@@ -12,17 +12,17 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from jaxopt_course import checks
-from jaxopt_course.report import schema, series, style, tables
+from jaxopt_course.report import budget, schema, series, style, tables
 from jaxopt_course.report.schema import Abscissa, RaceData, label
 from jaxopt_course.report.style import Line, Theme
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["history", "learning_curves", "race_figure", "sensitivity"]
+__all__ = ["budget_curves", "history", "learning_curves", "race_figure", "sensitivity"]
 
 _AXES = {"step": ("step", "epoch_step"), "epoch": ("step_epoch", "epoch"), "examples": ("examples", "epoch_examples")}
 
@@ -81,7 +81,7 @@ def sensitivity(
     theme: Theme = "light",
     legend: bool = True,
 ) -> Figure:
-    """The final validation result against the learning rate; the selected rate is the large point.
+    """The final validation result against the learning rate, in a band over tuning seeds; the large point was selected.
 
     Where a rate diverged, the line runs to a cross at the bad edge of the axes. An optimizer without a learning rate is a
     level line.
@@ -104,12 +104,14 @@ def sensitivity(
     edge = series.bad_edge(tuning, metric)
     with style.canvas(axes, theme, (8.4, 4.4)) as (axes, colors):
         for name, (color, dash) in lines.items():
-            rates, value, selected = series.sensitivity(tuning, name, metric)
+            rates, value, low, high, selected = series.sensitivity(tuning, name, metric)
             if not len(rates):
-                for level in value:
+                for level, *ends in zip(value, low, high, strict=True):
                     axes.axhline(level, color=color, linestyle=dash)
+                    axes.axhspan(*ends, color=color, alpha=0.13, linewidth=0)
                 continue
             drawn, crosses = series.to_the_edge(value, edge)
+            axes.fill_between(rates, low, high, color=color, alpha=0.13, linewidth=0)
             axes.plot(rates, drawn, color=color, linestyle=dash, marker="o", markersize=3)
             axes.plot(rates[crosses], drawn[crosses], "x", color=color, markersize=7, markeredgewidth=2)
             axes.plot(rates[selected], value[selected], "o", color=color, markersize=8, markeredgecolor=colors.paper, zorder=3)
@@ -121,8 +123,56 @@ def sensitivity(
     return style.figure_of(axes)
 
 
+def budget_curves(
+    tuning: xr.Dataset,
+    metric: str = "validation_loss",
+    *,
+    selection: str = "validation_loss",
+    lines: dict[str, Line] | None = None,
+    axes: Axes | None = None,
+    theme: Theme = "light",
+    legend: bool = True,
+) -> Figure:
+    """What each optimizer is expected to reach with the best of so many learning rates (:mod:`~jaxopt_course.report.budget`).
+
+    An optimizer without a learning rate is a level line.
+
+    Args:
+        tuning: see :mod:`jaxopt_course.report.schema`.
+        metric: which variable; one on the test split, if there are any, is the chosen rate's there.
+        selection: what chooses.
+        lines: which optimizers, and how each is drawn; by default all, in their order.
+        axes: where to draw, instead of a new figure.
+        theme: ``"light"`` or ``"dark"``.
+        legend: name the lines at the right.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: ``metric`` or ``theme`` is unknown.
+    """
+    lines = lines or style.lines(map(str, tuning["optimizer"].values), theme)
+    with style.canvas(axes, theme, (8.4, 4.4)) as (axes, _):
+        searched = set(map(str, tuning["optimizer"].values))
+        for name, (color, dash) in lines.items():
+            if name not in searched:
+                continue
+            own = budget.budget(tuning, name, metric, selection)
+            if len(own.tried) == 1:
+                axes.axhline(own.mean[0], color=color, linestyle=dash)
+                continue
+            axes.plot(own.tried, own.mean, color=color, linestyle=dash, marker="o", markersize=3)
+        _set_range(axes, budget.budget_range(tuning, metric, selection))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set(xlabel="learning rates tried", ylabel=f"expected {label(metric)}")
+        if legend and lines:
+            _legend_at_right(axes, lines)
+    return style.figure_of(axes)
+
+
 def race_figure(data: RaceData, *, theme: Theme = "light") -> Figure:
-    """The picture of a race: learning curves, learning-rate sensitivity, and the ranking, which is also the legend.
+    """The picture of a race: learning curves, sensitivity, budget, and the ranking, which is also the legend.
 
     Args:
         data: the race.
@@ -133,13 +183,18 @@ def race_figure(data: RaceData, *, theme: Theme = "light") -> Figure:
     """
     lines = style.lines(data.optimizers, theme)
     with style.themed(theme) as colors:
-        figure = style.Figure(figsize=(13, max(8.0, 3 + 0.36 * len(lines))))
-        grid = figure.add_gridspec(2, 2, width_ratios=(1.75, 1))
-        top, bottom, right = (style.dress(figure.add_subplot(grid[at]), colors) for at in ((0, 0), (1, 0), (slice(2), 1)))
+        figure = style.Figure(figsize=(13, max(11.0, 3 + 0.36 * len(lines))))
+        grid = figure.add_gridspec(3, 2, width_ratios=(1.75, 1))
+        places = ((0, 0), (1, 0), (slice(3), 1), (2, 0))
+        top, middle, right, bottom = (style.dress(figure.add_subplot(grid[at]), colors) for at in places)
         learning_curves(data.curves, lines=lines, axes=top, theme=theme, legend=False)
-        sensitivity(data.tuning, lines=lines, axes=bottom, theme=theme, legend=False)
+        sensitivity(data.tuning, lines=lines, axes=middle, theme=theme, legend=False)
+        by, selection = f"test_{data.attrs['metric']}", data.attrs["selection"]
+        shown = by if by in budget.metrics(data.tuning) else selection
+        budget_curves(data.tuning, shown, selection=selection, lines=lines, axes=bottom, theme=theme, legend=False)
         top.set_title("Learning curves: mean and range over seeds")
-        bottom.set_title("Sensitivity: the large points were selected, crosses diverged")
+        middle.set_title("Sensitivity: the large points were selected, crosses diverged")
+        bottom.set_title("Budget: what the best of so many rates is expected to reach")
         _ranking(right, data, lines, colors)
         figure.suptitle(data.attrs["title"] + " (incomplete)" * bool(data.attrs["incomplete"]), x=0.01, ha="left")
         figure.supxlabel(tables.settings_line(data), x=0.01, ha="left", fontsize=8, color=colors.muted)

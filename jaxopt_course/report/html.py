@@ -1,4 +1,4 @@
-"""A race as one HTML file: interactive curves, learning-rate sensitivity, sortable table. It never touches the network.
+"""A race as one HTML file: interactive curves, sensitivity, budget, sortable table. It never touches the network.
 
 The page carries plotly.js, its data as JSON, `page.css` and `page.js`; a content security policy forbids it to load anything
 else. All text that comes from the data is escaped. The table can be read without JavaScript.
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from jaxopt_course.report import schema, series, style, tables
+from jaxopt_course.report import budget, schema, series, style, tables
 from jaxopt_course.report.schema import Abscissa, RaceData, label
 
 if TYPE_CHECKING:
@@ -70,9 +70,15 @@ Click an optimizer above to hide it, shift-click to see it alone.</p>
 <div id="curves" class="plot"></div>
 <section id="tuning">
 <h2>Learning-rate sensitivity</h2>
-<p class="note">The result at the end of each tuning run. The large point was selected, by
+<p class="note">The result at the end of training with each learning rate{_ranged(data)}. The large point was selected, by
 {escape(label(str(attrs["selection"])))}; a cross at the edge diverged.</p>
 <div id="sensitivity" class="plot"></div>
+<h2>Tuning budget</h2>
+<p class="note">What an optimizer is expected to reach with the best of so many of its learning rates, chosen by
+{escape(label(str(attrs["selection"])))}: the mean over all orders of trying them; where at most four are shown, in a band from
+the 10&nbsp;% to the 90&nbsp;% quantile. After a rate that ends worse than it began, one keeps the model before training.</p>
+<label class="choice">on the {_select("split", _splits(data))}</label>
+<div id="budget" class="plot"></div>
 </section>
 <h2>Results on the test set</h2>
 <p class="note">Click a column to sort by it.</p>
@@ -93,6 +99,17 @@ def _asset(name: str) -> str:
 def _select(identifier: str, options: dict[str, str]) -> str:
     listed = "".join(f'<option value="{escape(name)}">{escape(text)}</option>' for name, text in options.items())
     return f'<select id="{identifier}" autocomplete="off">{listed}</select>'
+
+
+def _ranged(data: RaceData) -> str:
+    ranged = any(str(name).endswith("_low") for name in data.tuning.data_vars)
+    return ": mean over the tuning seeds, in a band from the lowest to the highest" if ranged else ""
+
+
+def _splits(data: RaceData) -> dict[str, str]:
+    """The splits that budgets can be read on; the test split first, if the search evaluated it."""
+    found = dict.fromkeys(name.partition("_")[0] for name in budget.metrics(data.tuning))
+    return {name: f"{name} split" for name in sorted(found)}
 
 
 def _table(data: RaceData) -> str:
@@ -128,6 +145,10 @@ def _payload(data: RaceData) -> dict[str, Any]:
         "x": [{"name": x, "label": label(x), "unit": x.replace("_", " ")} for x in get_args(Abscissa)],
         "y": _axes(data.curves, series.loss_range),
         "tuned": _axes(data.tuning, series.sensitivity_range),
+        "budget": [
+            {"name": name, "label": label(name), "range": budget.budget_range(data.tuning, name, data.attrs["selection"])}
+            for name in budget.metrics(data.tuning)
+        ],
         "colors": {theme: [line.color for line in each.values()] for theme, each in lines.items()},
         "optimizers": [
             {
@@ -158,12 +179,17 @@ def _curve(data: RaceData, optimizer: str) -> dict[str, Any]:
 
 
 def _search(data: RaceData, optimizer: str) -> dict[str, Any]:
-    found: dict[str, Any] = {"y": {}}
+    found: dict[str, Any] = {"y": {}, "budget": {}}
     for name in schema.quantities(data.tuning):
-        rates, values, selected = series.sensitivity(data.tuning, optimizer, name)
+        rates, values, low, high, selected = series.sensitivity(data.tuning, optimizer, name)
         drawn, crosses = series.to_the_edge(values, series.bad_edge(data.tuning, name))
         found |= {"rate": _numbers(rates), "selected": selected.tolist()}
-        found["y"][name] = {"drawn": _numbers(drawn), "crosses": crosses.tolist()}
+        ends = {"low": _numbers(low), "high": _numbers(high)} if _ranged(data) else {}
+        found["y"][name] = {"drawn": _numbers(drawn), "crosses": crosses.tolist(), **ends}
+    reached = {
+        name: budget.budget(data.tuning, optimizer, name, data.attrs["selection"]) for name in budget.metrics(data.tuning)
+    }
+    found["budget"] = {name: {part: _numbers(getattr(own, part)) for part in _BAND} for name, own in reached.items()}
     return found
 
 

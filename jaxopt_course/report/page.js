@@ -2,7 +2,7 @@
 // Draws the race from the data embedded in the page. `state` is all that the controls change; `draw` shows it.
 const race = JSON.parse(document.getElementById("race").textContent);
 const dark = matchMedia("(prefers-color-scheme: dark)");
-const state = { x: race.x[0].name, y: race.y[0].name, hidden: new Set() };
+const state = { x: race.x[0].name, y: race.y[0].name, split: race.budget.at(-1)?.name.split("_")[0], hidden: new Set() };
 const DASHES = { solid: "", dashed: "6 4", dotted: "2 3", dashdot: "8 3 2 3" };
 const PLOTLY_DASHES = { solid: "solid", dashed: "6px,4px", dotted: "2px,3px", dashdot: "8px,3px,2px,3px" };
 const CONFIG = { responsive: true, displaylogo: false, plotlyServerURL: "", modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]] };
@@ -32,18 +32,23 @@ function layout(xaxis, yaxis) {
 const line = (optimizer) => ({ color: color(optimizer), dash: PLOTLY_DASHES[optimizer.dash], width: 2 });
 const shown = () => race.optimizers.filter((optimizer) => !state.hidden.has(optimizer.name));
 
+function ribbon(optimizer, x, low, high) { // a band, where it has both ends
+  const at = x.map((_, i) => i).filter((i) => low[i] !== null && high[i] !== null && x[i] !== null);
+  const [across, bottom, top] = [x, low, high].map((list) => at.map((i) => list[i]));
+  return {
+    x: across.concat([...across].reverse()), y: top.concat(bottom.reverse()),
+    fill: "toself", fillcolor: color(optimizer) + "24", line: { width: 0 }, mode: "lines", hoverinfo: "skip",
+  };
+}
+
 function drawCurves() {
   const y = byName(race.y, state.y);
   const traces = shown().filter((optimizer) => optimizer.curve).flatMap((optimizer) => {
     const x = optimizer.curve.x[state.x];
     const { mean, low, high } = optimizer.curve.y[state.y];
     const finite = mean.map((value, i) => i).filter((i) => mean[i] !== null && x[i] !== null);
-    const at = (list) => finite.map((i) => list[i]);
     const end = finite.at(-1);
-    const band = {
-      x: at(x).concat(at(x).reverse()), y: at(high).concat(at(low).reverse()),
-      fill: "toself", fillcolor: color(optimizer) + "24", line: { width: 0 }, mode: "lines", hoverinfo: "skip",
-    };
+    const band = ribbon(optimizer, x, low, high);
     const curve = {
       x, y: mean, customdata: low.map((value, i) => [value, high[i]]), mode: "lines", line: line(optimizer),
       hovertemplate: `<b>${escaped(optimizer.name)}</b> %{y:.4g}<br>seeds %{customdata[0]:.4g} to %{customdata[1]:.4g}` +
@@ -66,13 +71,15 @@ function drawSensitivity() {
   const ends = [Math.min(...rates) / 1.5, Math.max(...rates) * 1.5];
   const traces = shown().filter((optimizer) => optimizer.search).flatMap((optimizer) => {
     const { rate, y: values, selected } = optimizer.search;
-    const { drawn, crosses } = values[state.y];
+    const { drawn, crosses, low, high } = values[state.y];
     const marks = {
       color: color(optimizer), opacity: 1, symbol: crosses.map((cross) => (cross ? "x" : "circle")),
       size: crosses.map((cross, i) => (cross ? 9 : selected[i] ? 13 : 5)),
       line: { color: css("--paper"), width: selected.map((chosen) => (chosen ? 1.5 : 0)) },
     };
-    const text = crosses.map((cross, i) => (cross ? "diverged" : drawn[i]?.toPrecision(4)) + (selected[i] ? ", selected" : ""));
+    const seeds = (i) => (low ? ` (seeds ${low[i]?.toPrecision(4)} to ${high[i]?.toPrecision(4)})` : "");
+    const text = crosses.map((cross, i) =>
+      (cross ? "diverged" : drawn[i]?.toPrecision(4) + seeds(i)) + (selected[i] ? ", selected" : ""));
     const grid = {
       x: rate, y: drawn, text, mode: "lines+markers", line: line(optimizer), marker: marks, cliponaxis: false,
       hovertemplate: `<b>${escaped(optimizer.name)}</b> %{text}<br>learning rate %{x:.3g}<extra></extra>`,
@@ -81,10 +88,33 @@ function drawSensitivity() {
       x: ends, y: [drawn[0], drawn[0]], mode: "lines", line: line(optimizer),
       hovertemplate: `<b>${escaped(optimizer.name)}</b> %{y:.4g}<br>no learning rate<extra></extra>`,
     };
-    return [rate.length ? grid : level];
+    const band = low && (rate.length ? ribbon(optimizer, rate, low, high) : ribbon(optimizer, ends, [low[0], low[0]], [high[0], high[0]]));
+    return [...(band ? [band] : []), rate.length ? grid : level];
   });
   const horizontal = { ...axis("learning rate", rates.length ? ends : [0.1, 1]), dtick: 1 };
   Plotly.react("sensitivity", traces, layout(horizontal, axis("final " + y.label, y.range)), CONFIG);
+}
+
+function drawBudget() {
+  const name = state.y.replace("validation_", state.split + "_");
+  const y = byName(race.budget, name);
+  if (!y) return;
+  const most = Math.max(2, ...race.optimizers.map((optimizer) => optimizer.search?.rate.length ?? 0));
+  const traces = shown().filter((optimizer) => optimizer.search).flatMap((optimizer) => {
+    const { mean, low, high } = optimizer.search.budget[name];
+    const tried = mean.map((_, i) => i + 1);
+    const level = !optimizer.search.rate.length;
+    const curve = {
+      x: level ? [1, most] : tried, y: level ? [mean[0], mean[0]] : mean, mode: level ? "lines" : "lines+markers",
+      line: line(optimizer), marker: { size: 5, color: color(optimizer) }, cliponaxis: false,
+      customdata: level ? [] : low.map((value, i) => [value, high[i]]),
+      hovertemplate: `<b>${escaped(optimizer.name)}</b> %{y:.4g}` + (level ? "<br>no learning rate" :
+        "<br>best of %{x}; 80 % of orders: %{customdata[0]:.4g} to %{customdata[1]:.4g}") + "<extra></extra>",
+    };
+    return level || shown().length > 4 ? [curve] : [ribbon(optimizer, tried, low, high), curve];
+  });
+  const horizontal = { ...axis("learning rates tried"), dtick: 1, range: [0.9, most + 0.1] };
+  Plotly.react("budget", traces, layout(horizontal, axis("expected " + y.label, y.range)), CONFIG);
 }
 
 function sample(optimizer) {
@@ -103,6 +133,7 @@ function draw() {
   drawLegend();
   drawCurves();
   drawSensitivity();
+  drawBudget();
 }
 
 function toggle(name) {
@@ -132,7 +163,7 @@ function sortBy(header) {
   table.tBodies[0].append(...[...table.tBodies[0].rows].sort(compare));
 }
 
-for (const axisName of ["x", "y"])
+for (const axisName of ["x", "y", "split"])
   document.getElementById(axisName).addEventListener("change", (event) => { state[axisName] = event.target.value; draw(); });
 for (const button of document.querySelectorAll("#legend button[data-name]")) {
   button.addEventListener("click", (event) => event.shiftKey ? isolate(button.dataset.name) : toggle(button.dataset.name));

@@ -14,8 +14,9 @@ coordinate ``examples``        (evaluation) int                   examples seen 
 =============================  =================================  ====================================================
 
 ``tuning``, the grid search, over ``trial``: ``optimizer`` (str), ``learning_rate`` (NaN where the optimizer has none),
-``validation_loss``, ``validation_<metric>`` (final values), ``diverged`` (bool), ``selected`` (bool, one for each
-optimizer).
+``validation_loss``, ``validation_<metric>`` (final values, means over the tuning seeds), ``diverged`` (bool), ``selected``
+(bool, one for each optimizer). It may have: ``<quantity>_low`` and ``<quantity>_high``, the range over the tuning seeds;
+``test_<metric>``, for the budget view alone; and attributes ``start_<quantity>``, what there is before training.
 
 ``table``, over ``optimizer`` (in any order): ``learning_rate``; for the loss and every metric ``test_<metric>`` (mean over
 seeds), ``test_<metric>_low`` and ``test_<metric>_high`` (confidence interval); ``p_value`` (against the best, paired by
@@ -40,6 +41,7 @@ logarithmic axis.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -50,7 +52,7 @@ from jaxopt_course.types import falls
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Abscissa", "RaceData", "is_loss", "label", "quantities", "scale"]
+__all__ = ["Abscissa", "RaceData", "check_metric", "is_loss", "label", "quantities", "scale"]
 
 Abscissa = Literal["step", "epoch", "examples", "gradient_evaluations", "seconds"]
 
@@ -117,7 +119,15 @@ def quantities(dataset: xr.Dataset) -> list[str]:
     reserved = {*_COST, "optimizer", "learning_rate", "diverged", "selected"}
     full = set(_CURVES) if "evaluation" in dataset.dims else {"trial"}
     names = [str(name) for name in dataset.data_vars if name not in reserved and set(dataset[name].dims) == full]
+    ends = {name + end for name in names for end in ("_low", "_high")}
+    names = [name for name in names if name not in ends and not name.startswith("test_")]
     return sorted(names, key=lambda name: name != "validation_loss")
+
+
+def check_metric(known: Sequence[str], metric: str) -> None:
+    """Raise for a name that is not among those that can be drawn."""
+    if metric not in known:
+        raise ValueError(f"unknown metric {metric!r}{closest(metric, known)}")
 
 
 def scale(name: str) -> float:

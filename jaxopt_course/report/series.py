@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from jaxopt_course.checks import closest
-from jaxopt_course.report.schema import Abscissa, is_loss, quantities, scale
+from jaxopt_course.report.schema import Abscissa, check_metric, is_loss, quantities, scale
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -36,10 +36,15 @@ class Band(NamedTuple):
 
 
 class Sensitivity(NamedTuple):
-    """One optimizer's grid, by increasing learning rate; no rates where the optimizer has none, NaN where it diverged."""
+    """One optimizer's grid, by increasing learning rate; no rates where the optimizer has none, NaN where it diverged.
+
+    ``low`` and ``high`` are the range over the tuning seeds, which is no range where there was one.
+    """
 
     learning_rate: Float[np.ndarray, " trial"]
     value: Float[np.ndarray, " trial"]
+    low: Float[np.ndarray, " trial"]
+    high: Float[np.ndarray, " trial"]
     selected: Bool[np.ndarray, " trial"]
 
 
@@ -54,7 +59,7 @@ def seed_band(curves: xr.Dataset, optimizer: str, x: Abscissa = "step", metric: 
     """
     if x not in get_args(Abscissa):
         raise ValueError(f"unknown x {x!r}{closest(x, get_args(Abscissa))}")
-    _check_metric(curves, metric)
+    check_metric(quantities(curves), metric)
     one = curves.sel(optimizer=optimizer)
     cost = one["evaluation" if x == "step" else x]
     values = one[metric].transpose("seed", "evaluation").values.astype(float) * scale(metric)
@@ -69,13 +74,15 @@ def sensitivity(tuning: xr.Dataset, optimizer: str, metric: str = "validation_lo
     Raises:
         ValueError: ``metric`` is not in the dataset.
     """
-    _check_metric(tuning, metric)
+    check_metric(quantities(tuning), metric)
     one = tuning.isel(trial=np.flatnonzero(tuning["optimizer"].values == optimizer))
     one = one.isel(trial=np.argsort(one["learning_rate"].values, kind="stable"))
-    value = one[metric].values.astype(float) * scale(metric)
-    value = np.where(np.isfinite(value) & ~one["diverged"].values.astype(bool), value, np.nan)
+    fine = np.isfinite(one[metric].values) & ~one["diverged"].values.astype(bool)
+    ranged = f"{metric}_low" in one and f"{metric}_high" in one
+    shown = lambda name: np.where(fine, one[name].values.astype(float) * scale(metric), np.nan)
+    low, high = (shown(f"{metric}{end}" if ranged else metric) for end in ("_low", "_high"))
     rates = one["learning_rate"].values.astype(float)
-    return Sensitivity(rates[~np.isnan(rates)], value, one["selected"].values.astype(bool))
+    return Sensitivity(rates[~np.isnan(rates)], shown(metric), low, high, one["selected"].values.astype(bool))
 
 
 def to_the_edge(value: Float[np.ndarray, " trial"], edge: float) -> tuple[np.ndarray, np.ndarray]:
@@ -93,14 +100,14 @@ def loss_range(curves: xr.Dataset, metric: str) -> tuple[float, float] | None:
     """Where to cut the axis of a loss, in the units drawn: a little above where training began, so that a run that blew up
     does not flatten the others. None for what is not a loss, or not positive: nothing is cut then.
     """
-    _check_metric(curves, metric)
+    check_metric(quantities(curves), metric)
     values = curves[metric].astype(float)
     return _positive_range(values.values, values.isel(evaluation=slice(1)).values) if is_loss(metric) else None
 
 
 def sensitivity_range(tuning: xr.Dataset, metric: str) -> tuple[float, float] | None:
     """As :func:`loss_range`, for the learning-rate search: up to 30 times the worst selected loss."""
-    _check_metric(tuning, metric)
+    check_metric(quantities(tuning), metric)
     values = tuning[metric].values.astype(float)
     chosen = 30 * values[tuning["selected"].values.astype(bool)]
     return _positive_range(values, chosen) if is_loss(metric) else None
@@ -112,11 +119,6 @@ def bad_edge(tuning: xr.Dataset, metric: str) -> float:
         return limits[1] / 1.05
     finite = tuning[metric].values[np.isfinite(tuning[metric].values)].astype(float)
     return float(finite.max(initial=0.0) if is_loss(metric) else finite.min(initial=0.0) * scale(metric))
-
-
-def _check_metric(dataset: xr.Dataset, metric: str) -> None:
-    if metric not in (known := quantities(dataset)):
-        raise ValueError(f"unknown metric {metric!r}{closest(metric, known)}")
 
 
 def _positive_range(values: np.ndarray, reference: np.ndarray) -> tuple[float, float] | None:

@@ -258,6 +258,7 @@ BAD = {
     "an empty grid": ({"learning_rates": []}, ValueError, "at least one number > 0; got []"),
     "a rate of 0": ({"learning_rates": [0.1, 0.0]}, ValueError, "race: learning_rates must be a number > 0; got 0.0"),
     "one seed": ({"seeds": 1}, ValueError, "race: seeds must be an integer >= 2, for an interval; got 1"),
+    "no tuning seeds": ({"tuning_seeds": 0}, ValueError, "race: tuning_seeds must be an integer >= 1; got 0"),
     "batch size": ({"batch_size": 41}, ValueError, "race: batch_size must be an integer from 1 to 40; got 41"),
     "epochs": ({"epochs": 0}, ValueError, "race: epochs must be an integer >= 1; got 0"),
     "level": ({"level": 95}, ValueError, "race: level must be a number in (0, 1); got 95"),

@@ -60,15 +60,26 @@ def _tuning(names, rng) -> xr.Dataset:
     selected = np.zeros(len(loss), bool)
     for name in names:
         selected[np.nanargmin(np.where((optimizer == name) & ~diverged, loss, np.inf))] = True
+    spread = {f"validation_loss{end}": ("trial", factor * loss) for end, factor in (("_low", 0.9), ("_high", 1.15))}
+    spread |= {f"validation_accuracy{end}": ("trial", factor * accuracy) for end, factor in (("_low", 0.98), ("_high", 1.0))}
     return xr.Dataset(
         {
+            **spread,
+            "test_loss": ("trial", 1.05 * loss),
+            "test_accuracy": ("trial", 0.99 * accuracy),
             "optimizer": ("trial", optimizer),
             "learning_rate": ("trial", learning_rate),
             "validation_loss": ("trial", loss),
             "validation_accuracy": ("trial", accuracy),
             "diverged": ("trial", diverged),
             "selected": ("trial", selected),
-        }
+        },
+        attrs={
+            "start_validation_loss": 2.3,
+            "start_validation_accuracy": 0.1,
+            "start_test_loss": 2.4,
+            "start_test_accuracy": 0.1,
+        },
     )
 
 

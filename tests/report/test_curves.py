@@ -11,7 +11,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from jaxopt_course.report import curves, rates, style
+from jaxopt_course.report import curves, rates, series, style
 
 
 def lines_by_label(axes):
@@ -69,7 +69,7 @@ def test_a_race_without_divergence_fills_its_figure(race):
     figure = curves.race_figure(stable)
     figure.draw_without_rendering()
     assert figure.axes[1].get_position().x0 < 0.06
-    assert figure.axes[1].get_position().y0 < 0.1
+    assert figure.axes[3].get_position().y0 < 0.1
 
 
 def test_the_ranking_marks_what_cannot_be_told_from_the_best(race):
@@ -93,6 +93,15 @@ def test_the_selected_rate_is_marked(race):
     chosen = race.tuning["learning_rate"].values[race.tuning["selected"].values]
     np.testing.assert_allclose(large, sorted(chosen[~np.isnan(chosen)]))
     assert axes.get_xscale() == "log"
+
+
+def test_sensitivity_has_a_band_over_the_tuning_seeds(race):
+    lines = style.lines(race.optimizers)
+    (band,) = curves.sensitivity(race.tuning, lines={"adam": lines["adam"]}).axes[0].collections
+    _, mean, low, high, _ = series.sensitivity(race.tuning, "adam")
+    drawn = band.get_paths()[0].vertices[:, 1]
+    assert {*low[np.isfinite(mean)], *high[np.isfinite(mean)]} <= set(drawn)
+    assert (low < mean)[np.isfinite(mean)].all()
 
 
 def test_divergence_is_drawn_at_the_bottom_of_an_accuracy(race):

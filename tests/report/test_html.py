@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from jaxopt_course.report import html
+from jaxopt_course.report import budget, html, series
 
 NASTY = "</script><img src=x onerror=\"document.title='owned'\">'&"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -88,6 +88,11 @@ def test_the_data_are_those_of_the_race_with_null_for_what_diverged(page, race):
     np.testing.assert_allclose(adam["curve"]["y"]["validation_accuracy"]["mean"], mean, rtol=1e-5)
     assert diverged["curve"]["y"]["validation_loss"]["mean"][19:21] == [pytest.approx(2.3 * np.exp(0.9 * 19), rel=1e-5), None]
     assert sum(adam["search"]["selected"]) == 1
+    expected = budget.budget(race.tuning, "adam", "test_accuracy")
+    np.testing.assert_allclose(adam["search"]["budget"]["test_accuracy"]["mean"], expected.mean, rtol=1e-5)
+    np.testing.assert_allclose(
+        adam["search"]["y"]["validation_loss"]["low"][:3], 0.9 * series.sensitivity(race.tuning, "adam").value[:3], rtol=1e-5
+    )
 
 
 def test_text_from_outside_cannot_leave_its_place(renamed):
@@ -118,7 +123,7 @@ addEventListener("securitypolicyviolation", (event) => failures.push(event.block
 <script id="probe" type="text/plain">
 const names = () => [...document.querySelectorAll("tbody th")].map((cell) => cell.textContent);
 const header = (title) => [...document.querySelectorAll("thead th")].find((cell) => cell.textContent === title);
-const count = () => ["curves", "sensitivity"].map((id) => document.getElementById(id).data.length);
+const count = () => ["curves", "sensitivity", "budget"].map((id) => document.getElementById(id).data.length);
 const sort = (title) => {
   header(title).firstElementChild.click();
   return { names: names(), aria: [...document.querySelectorAll("thead th")].map((cell) => cell.getAttribute("aria-sort")) };
@@ -141,6 +146,8 @@ chip("adam", { shiftKey: true }); seen.alone = count();
 chip("adam", { shiftKey: true }); seen.allAgain = count();
 document.getElementById("none").click(); seen.none = count();
 document.getElementById("all").click();
+const title = () => document.getElementById("budget").layout.yaxis.title.text;
+seen.budget = [title(), (choose("split", "validation"), title())];
 seen.titles = choose("x", "seconds").concat(choose("y", "validation_accuracy"));
 seen.curve = document.getElementById("curves").data[1].x.slice(-1)[0];
 seen.buttons = [...new Set([...document.querySelectorAll(".modebar-btn")].map((button) => button.dataset.title))];
@@ -180,9 +187,10 @@ def test_the_page_works_in_a_browser(race, tmp_path):
     assert seen["name"]["names"] == sorted(race.optimizers)
     assert [aria for aria in seen["name"]["aria"] if aria] == ["ascending"]
     assert seen["difference"]["names"] == race.ranking == seen["start"]
-    assert seen["all"] == seen["allAgain"] == [2 * 15 + 1, 15]
-    assert seen["withoutSgd"] == [2 * 14 + 1, 14]
-    assert (seen["alone"], seen["none"]) == ([2, 1], [0, 0])
+    assert seen["all"] == seen["allAgain"] == [2 * 15 + 1, 2 * 15, 15]
+    assert seen["withoutSgd"] == [2 * 14 + 1, 2 * 14, 14]
+    assert (seen["alone"], seen["none"]) == ([2, 2, 2], [0, 0, 0])
+    assert seen["budget"] == ["expected test loss", "expected validation loss"]
     assert seen["titles"][0].startswith("seconds of training")
     assert seen["titles"][3] == "validation accuracy (%)"
     assert seen["curve"] == pytest.approx(float(race.curves["seconds"].sel(optimizer="sgd")[:, -1].mean()), rel=1e-5)

@@ -79,15 +79,23 @@ def test_costs_missing_after_divergence_are_no_obstacle(race):
 
 def test_a_search_is_ordered_and_divergence_is_nan(race):
     backwards = race.tuning.isel(trial=slice(None, None, -1))
-    rate, value, selected = series.sensitivity(backwards, "adam")
+    rate, value, low, high, selected = series.sensitivity(backwards, "adam")
     assert (np.diff(rate) > 0).all()
     assert np.isnan(value[-1])
     assert selected.sum() == 1
     assert value[selected] == np.nanmin(value)
+    np.testing.assert_allclose(low, 0.9 * value)
+    np.testing.assert_allclose(high, 1.15 * value)
+
+
+def test_one_tuning_seed_has_no_range(race):
+    found = series.sensitivity(race.tuning.drop_vars(["validation_loss_low", "validation_loss_high"]), "adam")
+    np.testing.assert_array_equal(found.low, found.value)
+    np.testing.assert_array_equal(found.high, found.value)
 
 
 def test_a_line_search_has_a_result_but_no_rates(race):
-    rate, value, _ = series.sensitivity(race.tuning, "line_search")
+    rate, value, *_ = series.sensitivity(race.tuning, "line_search")
     assert (len(rate), len(value)) == (0, 1)
 
 
