@@ -38,7 +38,11 @@ def claim(row: str, statement: str, measured: str, *, holds: Any, verdict: Verdi
 
 
 def setting() -> None:
-    """What every chapter begins with: small pictures, and no warnings about the machine."""
+    """What every chapter begins with: small pictures in our style."""
     import matplotlib.pyplot as plt
 
-    plt.rcParams |= {"figure.dpi": 72, "savefig.dpi": 72, "figure.constrained_layout.use": True}
+    from jaxopt_course.report import style
+
+    with style.themed():
+        ours = {name: value for name, value in plt.rcParams.items() if not name.startswith("backend")}
+    plt.rcParams |= ours | {"figure.dpi": 72, "savefig.dpi": 72, "figure.constrained_layout.use": True}
