@@ -31,10 +31,10 @@ THEORY = jc.theory
 COLORS = style.palette("light").cycle
 
 
-def axes(columns=1, width=6.4, height=3.6):
+def axes(columns=1, width=6.4, height=3.6, dpi=100):
     """Empty panels in the package's style."""
     with style.themed() as colors:
-        panels = style.Figure(figsize=(width, height)).subplots(1, columns, squeeze=False)[0]
+        panels = style.Figure(figsize=(width, height), dpi=dpi).subplots(1, columns, squeeze=False)[0]
         return [style.dress(panel, colors) for panel in panels]
 
 
@@ -255,7 +255,8 @@ claim(
 valley = jc.surfaces.quadratic([1.0, 5.0], angle=0.5)
 quiet = jc.paths(valley, {"sgd": jc.sgd(0.15)}, steps=150)
 loud = jc.paths(jc.surfaces.noisy(valley, 2.0), {"sgd": jc.sgd(0.15)}, steps=150)
-paths.side_by_side({"full gradient": (valley, quiet), "stochastic gradient": (valley, loud)})
+panels = axes(2, width=9.6, height=4.6, dpi=66)
+paths.side_by_side({"full gradient": (valley, quiet), "stochastic gradient": (valley, loud)}, axes=panels)
 
 # %% [markdown]
 # Where it stays can be computed. On ½xᵀHx, with gradient noise of covariance Σ, the covariance P of the parameters settles
@@ -618,7 +619,7 @@ claim(
 reached = by_size.loss.mean("seed") <= 0.15
 needed = reached.argmax("epoch").where(reached.any("epoch")).min("learning_rate")
 epoch_time = {
-    m: min(jc.fit(digits, jc.sgd(0.1), batch_size=m, epochs=20, evaluate=None).run_seconds for _ in range(3)) for m in sizes
+    m: min(jc.fit(digits, jc.sgd(0.1), batch_size=m, epochs=50, evaluate=None).run_seconds for _ in range(7)) for m in sizes
 }
 cost = pd.DataFrame({"epochs needed": needed.to_series(), "updates needed": needed.to_series() * -(-n // np.array(sizes))})
 cost["time, of m = 32"] = cost["epochs needed"] * pd.Series(epoch_time) / (cost["epochs needed"][32] * epoch_time[32])
