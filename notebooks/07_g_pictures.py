@@ -196,6 +196,11 @@ comparisons.schedules_compared(runs, "loss")
 # Kingma and Ba trained a c64-c64-c128-1000 net on CIFAR-10 for 45 epochs; here it is two convolutions of 8 and 16 channels and
 # one dense layer, on 3 000 images of Fashion-MNIST for 12 epochs (on the digits, where its files are not found), in batches of
 # 64, with and without dropout of one half of the last layer's inputs.
+#
+# Each rate is the best of three for the training loss after the run, without dropout: the largest tried in each case (AdaGrad
+# and Nesterov 0.01, 0.03, 0.1; Adam 0.001, 0.003, 0.01). In the paper AdaGrad is fast at first and then falls behind; here, in
+# one run of each, it and Adam begin alike, Adam passes it late, and Nesterov is the slowest of the three. Dropout (dashed)
+# costs training loss, as it should.
 
 
 # %%
@@ -244,7 +249,8 @@ print(f"the start: {away:.1f} away from the plane, and in it ({at[0]:.2f}, {at[1
 
 # %% [markdown]
 # The plane of the path's own two principal directions shows it: from the ring straight down a slope, then in a bend to the
-# star. The share of the path's variance stands at the axes, and what is not in the plane is not in the picture.
+# star, beyond which the valley goes on: more epochs would go there. The share of the path's variance stands at the axes, and
+# what is not in the plane is not in the picture.
 
 # %%
 plane = jc.theory.path_plane(trail)
@@ -266,8 +272,8 @@ paths.side_by_side({"full gradient": (valley, smooth), "noisy gradient": (valley
 
 # %% [markdown]
 # The training loss and the test loss of a network on one plane: through the common start, the solution of the full gradient
-# and that of mini-batches. The lowest points of the two surfaces are not the same place: what is best in training is not best
-# in the test.
+# (1, 0) and that of mini-batches (0, 1), after 500 steps each on 216 digits. The lowest points of the two surfaces, both at the
+# right edge of this picture, are not the same place: what is best in training is not best in the test.
 
 # %%
 few = jc.problems.from_arrays(*digits.data.train.values(), model="mlp", validation=None, test=0.8)
