@@ -272,8 +272,8 @@ paths.side_by_side({"full gradient": (valley, smooth), "noisy gradient": (valley
 
 # %% [markdown]
 # The training loss and the test loss of a network on one plane: through the common start, the solution of the full gradient
-# (1, 0) and that of mini-batches (0, 1), after 500 steps each on 216 digits. The lowest points of the two surfaces, both at the
-# right edge of this picture, are not the same place: what is best in training is not best in the test.
+# (1, 0) and that of mini-batches (0, 1), after 500 steps each on 216 digits. The lowest points of the two surfaces, both at
+# the right edge of this picture, are not the same place: what is best in training is not best in the test.
 
 # %%
 few = jc.problems.from_arrays(*digits.data.train.values(), model="mlp", validation=None, test=0.8)

@@ -77,7 +77,7 @@ class TestBullsEye:
         assert not figure.axes[3].axison
 
     def test_titles_and_numbers_are_inside_the_first_picture_saved(self):
-        figure = generalization.bulls_eye(dict.fromkeys("abc", [[3.0, 4.0], [0.0, 1.0]]), columns=3)
+        figure = generalization.bulls_eye({name: [[3.0, 4.0], [0.0, 1.0]] for name in "abc"}, columns=3)
         figure.savefig(io.BytesIO(), format="png")
         for axes in figure.axes:
             (_, low), (_, high) = axes.get_tightbbox().get_points()
