@@ -64,6 +64,7 @@ def bulls_eye(
     columns = min(checks.check_positive_integer("bulls_eye", "columns", columns), len(found))
     rows = math.ceil(len(found) / columns)
     reach = 1.12 * max(float(np.linalg.norm(each, axis=1).max()) for each in found.values()) or 1.0
+    alone = axes is None
     with style.themed(theme) as colors:
         if axes is None:
             every = style.Figure(figsize=(3.3 * columns, 3.5 * rows)).subplots(rows, columns, squeeze=False).ravel()
@@ -75,6 +76,8 @@ def bulls_eye(
         for each, (name, points) in zip(axes, found.items(), strict=True):
             _target(each, points, reach, colors)
             each.set_title(name, loc="center")
+        if alone:
+            style.figure_of(axes[0]).draw_without_rendering()  # with a fixed aspect, the second layout is the first that fits
     return style.figure_of(axes[0])
 
 

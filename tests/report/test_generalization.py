@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -73,6 +75,13 @@ class TestBullsEye:
         assert len({axes.get_xlim() for axes in figure.axes[:3]}) == 1
         assert figure.axes[0].patches[0].radius > 5
         assert not figure.axes[3].axison
+
+    def test_titles_and_numbers_are_inside_the_first_picture_saved(self):
+        figure = generalization.bulls_eye({name: [[3.0, 4.0], [0.0, 1.0]] for name in "abc"}, columns=3)
+        figure.savefig(io.BytesIO(), format="png")
+        for axes in figure.axes:
+            (_, low), (_, high) = axes.get_tightbbox().get_points()
+            assert 0 <= low < high <= figure.bbox.height
 
     @pytest.mark.parametrize(
         ("shots", "message"),
