@@ -495,7 +495,7 @@ table, worse = {}, {}
 for name, losses_of in results.items():
     mean, p = against_best(losses_of)
     worse[name] = p < 0.01
-    above = [f"{value:.3g}" + " (best)" * np.isnan(q) + " *" * (q < 0.01) for value, q in zip(mean, p, strict=True)]
+    above = [f"{value:.3g}" + " (best)" * bool(np.isnan(q)) + " *" * bool(q < 0.01) for value, q in zip(mean, p, strict=True)]
     table[name] = dict(zip(mean.index, above, strict=True))
 print("mean test loss; * worse than the best, p < 0.01")
 pd.DataFrame(table)
