@@ -132,7 +132,7 @@ def test_ctrl_c_keeps_what_was_told(problems, monkeypatch):
     assert states(study) == [State.COMPLETE] * 3 + [State.FAIL] * 3
     calls[:] = [None] * 3
     study = optuna.create_study()
-    monkeypatch.setattr(execution.Runner, "run", lambda self, bar: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(execution.Runner, "run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         tune(problems.model(), jc.sgd, RATES, trials=9, population=3, study=study, **FAST)
     assert states(study) == [State.FAIL] * 3
