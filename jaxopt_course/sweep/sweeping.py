@@ -66,8 +66,8 @@ def sweep(
         batch_size: m; 32 by default (n under ``samplers.full()``).
         epochs: passes over the data in every run.
         sampler, drop_remainder: as for ``jc.fit``.
-        evaluate: on the validation split after each ``"epoch"``, or at the ``"end"``, or never (None); on the test split at
-            the end.
+        evaluate: on the validation split after each ``"epoch"``, or at the ``"end"``; and then on the test split, too. None:
+            on neither.
         lanes: train at most so many configurations at a time.
         memory: bytes that they may take together, by the compiled program's own account, the data included; by default half
             of an accelerator's memory, or a quarter of the machine's.
