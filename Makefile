@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CONSTRAINTS := $(if $(CI),--constraint constraints.txt,)
 
-.PHONY: race test test-all parity chapters lint types bench clean
+.PHONY: race test test-long test-all parity chapters lint types bench clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -14,7 +14,10 @@ race: .venv/.installed           ## every optimizer on the digits data, tuned an
 	$(BIN)/jaxopt-course race $(ARGS)
 
 test: .venv/.installed           ## the quick suite and the doctests
-	$(BIN)/pytest --numprocesses 2 -m 'not slow' $(ARGS)
+	$(BIN)/pytest --numprocesses 2 -m 'not slow and not long' $(ARGS)
+
+test-long: .venv/.installed      ## more settings and combinations of what the quick suite tests
+	$(BIN)/pytest --numprocesses 2 -m 'long and not slow' $(ARGS)
 
 test-all: .venv/.installed       ## the quick suite and everything slow, chapters included
 	$(BIN)/pip install --quiet $(CONSTRAINTS) --editable '.[test,notebooks]'

@@ -221,6 +221,7 @@ def test_sweep_prints_the_best_and_writes_results_and_picture(capsys, tmp_path):
     assert said.err == ""
 
 
+@pytest.mark.long
 def test_sweep_draws_points_and_counts_what_diverged(capsys, tmp_path):
     page = tmp_path / "sweep.html"
     arguments = ["--axis", "learning_rate=log:1e-2:1e30", "--axis", "momentum=linear:0:1", "--axis", "batch_size=16,64"]
@@ -234,6 +235,7 @@ def test_sweep_draws_points_and_counts_what_diverged(capsys, tmp_path):
     assert "Plotly.newPlot" in page.read_text()
 
 
+@pytest.mark.long
 def test_sweep_takes_what_the_problem_takes_and_other_libraries_optimizers(capsys):
     arguments = ["sweep", "--optimizer", "optax.sgd", "--axis", "learning-rate=0.01,0.1", "--axis", "model=softmax,mlp"]
     assert cli.main([*arguments, "--epochs", "1", "--seeds", "1", "--no-cache", "--no-progress"]) == 0
@@ -267,6 +269,7 @@ def test_what_is_no_command_is_exit_status_2(arguments, capsys):
     assert end.value.code == 2
 
 
+@pytest.mark.long
 def test_the_second_process_finds_its_programs_in_the_users_cache(tmp_path):
     arguments = ["fit", "--epochs", "1", "--no-progress"]
     compiling = []
@@ -280,6 +283,7 @@ def test_the_second_process_finds_its_programs_in_the_users_cache(tmp_path):
     assert compiling[1] < compiling[0]
 
 
+@pytest.mark.long
 def test_the_cache_can_be_turned_off(tmp_path):
     done = run("fit", "--epochs", "1", "--no-progress", "--no-cache", XDG_CACHE_HOME=str(tmp_path))
     assert done.returncode == 0, done.stderr
@@ -329,6 +333,7 @@ def test_interrupting_a_race_reports_what_is_finished(tmp_path):
     assert (tmp_path / "race.png").exists()
 
 
+@pytest.mark.long
 def test_interrupting_a_sweep_reports_and_writes_the_seeds_that_are_finished(tmp_path):
     arguments = ["sweep", "--model", "softmax", "--axis", "learning_rate=0.01,0.1", "--seeds", "3", "--epochs", "300"]
     status, out, err = interrupt([*arguments, "--output", "part.nc"], rb"[4-8]\d%", tmp_path)
@@ -341,6 +346,7 @@ def test_interrupting_a_sweep_reports_and_writes_the_seeds_that_are_finished(tmp
         assert results.loss[..., -1].notnull().all("learning_rate").any()
 
 
+@pytest.mark.long
 def test_interrupting_a_sweep_at_once_has_nothing_to_report(tmp_path):
     status, out, err = interrupt(["sweep", "--no-cache", "--output", "part.nc"], rb"sweep:", tmp_path)
     assert status == 130

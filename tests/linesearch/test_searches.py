@@ -135,6 +135,7 @@ def is_wolfe(phi, slope, a, c1, c2):
     return decreases and abs(slope(a)) <= c2 * abs(slope(0.0))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("c", [(1e-4, 0.9), (1e-3, 0.1)])
 @pytest.mark.parametrize("name", PHIS)
 def test_strong_wolfe_conditions_hold_wherever_the_search_begins(name, c):
@@ -262,6 +263,7 @@ def test_a_spent_budget_leaves_the_best_point_or_none(name):
     np.testing.assert_allclose(found.value, phi(found.step_size), rtol=1e-12)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["armijo", "wolfe", "brent"])
 def test_vmap_is_a_loop_and_jit_is_eager(name):
     search = lambda b, step: SEARCHES[name]()(lambda a: jnp.cosh(a - b) + 0.1 * a, step)
@@ -277,6 +279,7 @@ def test_vmap_is_a_loop_and_jit_is_eager(name):
         np.testing.assert_allclose(search(offset, step).step_size, one.step_size, rtol=1e-7)
 
 
+@pytest.mark.long
 def test_vmap_over_a_searchs_numbers_is_a_loop():
     steps = jax.jit(lambda c2: wolfe(1e-4, c2)(lambda a: jnp.cosh(a - 3.0), 0.1).step_size)
     values = jnp.array([0.9, 0.3, 0.01])

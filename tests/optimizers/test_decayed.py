@@ -86,6 +86,7 @@ def test_decay_is_a_hyperparameter_in_the_state():
     assert jc.decayed(jc.adam) is jc.decayed(jc.adam)
 
 
+@pytest.mark.long
 def test_a_coupled_decay_obeys_the_laws():
     """A decoupled one is adamw's, a row of the catalog."""
     check_optimizer(jc.decayed(jc.sgd)(0.1, weight_decay=0.01, decoupled=False))

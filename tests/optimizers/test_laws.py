@@ -6,7 +6,7 @@ from jaxopt_course.optimizers import CATALOG
 from jaxopt_course.testing import FACTORY_LAWS, LAWS
 
 SETTINGS = [
-    pytest.param(entry, settings, id=f"{name}-{i}")
+    pytest.param(entry, settings, id=f"{name}-{i}", marks=[pytest.mark.long] if i else [])
     for name, entry in CATALOG.items()
     for i, settings in enumerate((entry.settings, *entry.variants))
 ]

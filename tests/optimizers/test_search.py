@@ -79,6 +79,7 @@ def test_without_warm_start_and_after_no_step_it_begins_at_the_initial_step():
         np.testing.assert_allclose(last_state(state).step_size, expected, rtol=1e-6)
 
 
+@pytest.mark.long
 def test_it_searches_along_any_optimizers_updates():
     """Momentum's, with the equation m ← μm + g by hand; and L-BFGS, which ends where optax's own does."""
     tx = jc.line_search(jc.linesearch.wolfe(), jc.momentum(1.0, 0.5))

@@ -25,6 +25,7 @@ def test_over_the_split_it_is_the_populations(curve):
     np.testing.assert_allclose(history.gradient_noise, [traces[0], np.nan, traces[2]], rtol=1e-12)
 
 
+@pytest.mark.long
 def test_along_a_direction_it_is_the_quadratic_form(curve):
     direction = {"w": np.array([0.3, -2.0, 1.0]), "b": np.array(0.5)}
     probes = [P.noise_along(), P.noise_along("update"), P.noise_along(direction)]
@@ -70,6 +71,7 @@ def test_one_example_has_no_noise_to_see(curve):
     assert np.isnan(history.noise_along_gradient).all()
 
 
+@pytest.mark.long
 def test_dropout_is_noise_of_each_example():
     """Examples that are all the same differ by their masks alone: a Bernoulli variance, ((1 − p)/p)(w x)², with p = ½."""
 

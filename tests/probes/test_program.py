@@ -101,6 +101,7 @@ def test_two_halves_are_one_run(curve):
     assert np.isfinite(second.gradient_angle[0])
 
 
+@pytest.mark.long
 def test_other_probes_begin_anew_on_an_old_state(curve):
     angle, options = P.gradient_angle(), {"batch_size": 10, "steps": 3}
     first = jc.fit(curve.problem(), jc.sgd(0.05), **options, probes=angle)
@@ -109,6 +110,7 @@ def test_other_probes_begin_anew_on_an_old_state(curve):
     assert set(second.state.probes) == {"turn"}
 
 
+@pytest.mark.long
 def test_a_step_of_your_own_loop_reports_them(curve):
     step = jc.make_step(curve.problem(), jc.sgd(0.05), probes=[P.gradient_angle(), P.sharpness(every=2)], donate=True)
     state, reports = step.init(0), []
@@ -126,6 +128,7 @@ def test_a_step_of_your_own_loop_reports_them(curve):
         broad(broad.init(0), curve.data)
 
 
+@pytest.mark.long
 def test_on_a_function_without_data_batch_and_split_are_the_function():
     """A surface's numbers take the place of data."""
     function, both = jc.surfaces.rosenbrock, {"batch": P.sharpness(), "train": P.sharpness(over="train")}
@@ -138,6 +141,7 @@ def test_on_a_function_without_data_batch_and_split_are_the_function():
     assert history.batch.attrs["long_name"] == "largest eigenvalue of the Hessian"
 
 
+@pytest.mark.long
 def test_samplers_that_learn_and_foreign_optimizers_are_observed_too(curve):
     sampler = jc.samplers.importance("loss")
     history = jc.fit(curve.problem(), optax.adam(0.01), batch_size=10, steps=4, sampler=sampler, probes=ALL[-4:]).history

@@ -174,6 +174,7 @@ def test_dropout_follows_the_key_in_training_and_is_off_in_evaluation(flax_model
     assert jnp.array_equal(outputs(1, False), model.apply(params, state, x)[0])
 
 
+@pytest.mark.long
 def test_flax_models_train_inside_scan_grad_and_vmap(flax_model):
     model, x, params, state = flax_model
     labels = jnp.array([0, 2, 1, 1, 0, 2])

@@ -50,6 +50,7 @@ def test_grids():
     assert math.isnan(contestants(["optax.polyak_sgd"], [0.5])[0].learning_rates[0])
 
 
+@pytest.mark.long
 def test_race():
     outcome = jc.race(jc.problems.digits(), ["optax.lion", "optax.polyak_sgd", "sgd"], seeds=2, epochs=1)
     assert set(outcome.data.optimizers) == {"optax.lion", "optax.polyak_sgd", "sgd"}

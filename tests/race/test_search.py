@@ -35,6 +35,7 @@ def fits(problem, rate, seeds):
     return np.array([float(run.history.validation_loss[-1]) for run in runs]), [run.evaluate("test") for run in runs]
 
 
+@pytest.mark.long
 def test_each_rate_has_the_mean_and_the_range_of_its_own_fits(problem, finished):
     tuning = finished.data.tuning
     for trial in np.flatnonzero((tuning.optimizer == "sgd").values):

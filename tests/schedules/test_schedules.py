@@ -111,6 +111,7 @@ def test_restarts_are_at_the_very_step_in_single_precision(multiplier):
     assert all(float(schedule(int(t) - 1)) < 0.1 for t in begins[1:])
 
 
+@pytest.mark.long
 def test_every_schedule_differentiates_by_every_number_at_every_step():
     for name, (schedule, _) in FORMULAS.items():
         for t in (0, 1, 7, 30):

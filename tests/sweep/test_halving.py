@@ -75,6 +75,7 @@ CASES = {
 QUICK = ("momentum", "initializations")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in CASES])
 def test_configurations_are_the_full_sweeps_until_they_stop(problems, name):
     factory, axes, options = CASES[name]

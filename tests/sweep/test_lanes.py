@@ -107,6 +107,7 @@ def test_samplers_and_sizes_are_those_of_fit(problems, options):
     check(problems.model(), jc.momentum, jc.grid(learning_rate=RATES), **options)
 
 
+@pytest.mark.long
 def test_configurations_in_double_precision_agree_to_rounding(problems):
     """In single precision, a traced 1 − b2 has lost digits that Python's 1 − 0.999 has."""
     with jax.enable_x64(True):
@@ -119,6 +120,7 @@ def scaled_loss(scale):
     return lambda outputs, batch: scale * (outputs - batch["y"]) ** 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("make", "axes"),
     [
@@ -167,6 +169,7 @@ def test_points_that_are_no_grid(problems):
     np.testing.assert_array_equal(results.momentum, dict(space.columns)["momentum"])
 
 
+@pytest.mark.long
 def test_seeds_vary_the_initialisation_alone(problems):
     problem, optimizer = problems.model("dropout"), jc.momentum(0.05)
     results = sweep(
@@ -178,6 +181,7 @@ def test_seeds_vary_the_initialisation_alone(problems):
         close(results.validation_loss.sel(learning_rate=0.05, seed=seed)[1:], run.history.validation_loss[-2:], 64)
 
 
+@pytest.mark.long
 def test_seeds_vary_the_order_alone(problems):
     problem, optimizer = problems.model("dropout"), jc.momentum(0.05)
     results = sweep(problem, jc.momentum, jc.grid(learning_rate=[0.01, 0.05]), seeds=[2, 7], vary="order", epochs=2)

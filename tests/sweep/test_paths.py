@@ -23,6 +23,7 @@ def tilted(x):
     return 0.5 * (3 * x[0] ** 2 + x[1] ** 2 + x[0] * x[1]) - x[0] + 0.1 * jnp.cos(2 * x[1])
 
 
+@pytest.mark.long
 def test_each_path_is_what_minimize_gives():
     names = ("nesterov", "adam", "averaged_sgd", "line_search")  # it looks ahead, counts, keeps an average, evaluates
     optimizers = {name: jc.CATALOG[name].factory(**jc.CATALOG[name].settings) for name in names}
@@ -55,6 +56,7 @@ def test_a_space_is_every_configuration_in_its_place(factory):
         np.testing.assert_allclose(path.params, one.points, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.long
 def test_drawn_configurations_and_static_axes_of_several_factories():
     space = jc.spaces.zipped(learning_rate=[0.01, 0.05, 0.02], form=["shifted", "lookahead", "shifted"])
     named = {"a": jc.nesterov, "b": lambda learning_rate, form: jc.nesterov(learning_rate, 0.5, form=form)}

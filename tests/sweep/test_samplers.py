@@ -6,6 +6,7 @@ import pytest
 import jaxopt_course as jc
 
 
+@pytest.mark.long
 def test_samplers_with_weights():
     """Fixed scores are shared like any batches; those that learn, and schedules of sizes, are refused."""
     problem = jc.problems.digits()

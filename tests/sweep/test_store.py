@@ -84,6 +84,7 @@ def test_the_store_is_the_results_as_a_dataset(whole, tmp_path):
     assert not list(notes(path).array_keys())  # no state is left
 
 
+@pytest.mark.long
 def test_a_finished_store_returns_its_results_without_compiling(whole, tmp_path, traced):
     path = tmp_path / "sweep.zarr"
     first = stored.run(path)
@@ -133,6 +134,7 @@ def test_a_block_goes_on_from_its_last_epoch(whole, tmp_path, monkeypatch):
     assert epochs[9:] == [2, *[1, 2] * 6]
 
 
+@pytest.mark.long
 def test_states_of_any_dtype_come_back(problems, tmp_path, monkeypatch):
     """bfloat16 accumulators, integer counters and a dropout key among them; and the initialisation varies between lanes."""
 
@@ -175,6 +177,7 @@ def test_recorded_lane_sizes_win_over_what_would_be_chosen(whole, tmp_path, monk
     assert sizes == {2}
 
 
+@pytest.mark.long
 def test_seconds_add_up_over_calls(tmp_path):
     path = tmp_path / "sweep.zarr"
     killed_at(path, 40, n=54)

@@ -132,6 +132,7 @@ def test_interrupted_before_anything(problems, monkeypatch):
         sweep(problems.model(), jc.sgd, jc.grid(learning_rate=[0.1]), **FAST)
 
 
+@pytest.mark.long
 def test_lanes_fit_the_budget_by_the_programs_own_account(problems):
     space = jc.grid(learning_rate=np.geomspace(1e-3, 1e-1, 60))
     found = runner(problems.model(), jc.adam, space)

@@ -47,6 +47,7 @@ def test_all_populations_of_one_size_share_their_programs(problems, traced):
     assert (traced("train_lanes"), traced("init_lanes")) == (1, 1)
 
 
+@pytest.mark.long
 def test_categories_compile_few_sizes(problems, traced):
     space = RATES | {"form": spaces.categorical(["lookahead", "shifted"])}
     study = tune(problems.model(n=42), jc.nesterov, space, trials=8, population=4, **FAST)

@@ -72,6 +72,7 @@ def test_bias_falls_and_variance_grows_with_complexity():
     assert float(ds.bias2[0]) > 2 * float(ds.bias2[1])
 
 
+@pytest.mark.long
 def test_strengths_compile_once_and_train_by_descent():
     """λ is traced; the procedure here is gradient descent with our own optimizer."""
     traced = []
@@ -96,6 +97,7 @@ def test_strengths_compile_once_and_train_by_descent():
     np.testing.assert_allclose(ds.error, ds.bias2 + ds.variance + ds.noise, rtol=1e-12)
 
 
+@pytest.mark.long
 def test_values_may_be_any_hashable_and_keys_matter():
     def train(data, widths, key):
         return lambda x: data[1].mean() + len(widths) * x

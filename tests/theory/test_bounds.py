@@ -94,6 +94,7 @@ LINEAR = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", LINEAR)
 def test_the_mean_loss_is_exact_at_every_step(name):
     """Of 2000 runs, within 5 standard errors: the loss is at most a χ² of three terms."""

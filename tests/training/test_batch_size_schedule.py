@@ -46,6 +46,7 @@ def by_hand(problem, optimizer, key, sizes, epochs, drop=False):
     return state, losses
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("drop", [False, True])
 def test_it_is_a_plain_loop_over_make_step(problems, drop):
     problem = problems.model()

@@ -50,6 +50,7 @@ def plain_loop(problem, optimizer, m, steps, key):
     return params, state
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name != "zoom"])  # which is in lbfgs
 def test_fit_is_the_plain_loop(problems, name):
     problem, optimizer = problems.model("plain", n=40), OPTIMIZERS[name]

@@ -315,6 +315,7 @@ def test_a_state_of_other_data_is_refused(problems):
         )
 
 
+@pytest.mark.long
 def test_samplers_that_weigh_share_programs_with_those_that_do_not(problems, traced):
     problem = problems.least_squares(n=45)
     fit = lambda sampler: jc.fit(problem, jc.sgd(0.001), batch_size=10, steps=7, sampler=sampler)
