@@ -271,7 +271,7 @@ def _bar(figure: Figure, filled: Any, axes: Sequence[Axes], title: str, colors: 
     bar.set_label(title)
     bar.set_ticks(filled.levels[::2])
     bar.ax.tick_params(labelcolor=colors.muted, color=colors.muted)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)  # type: ignore[operator]  # a Spine; matplotlib types it as a property
 
 
 def _ticks(low: float, high: float) -> np.ndarray:

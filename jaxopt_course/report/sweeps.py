@@ -111,7 +111,7 @@ def heatmap(
         _points(axes, own, plane, shade, colors) if own.drawn else _cells(axes, plane, shade, colors)
         beyond = (own.mean > swept.shown_range(own)[1]).any()
         bar = style.figure_of(axes).colorbar(ScalarMappable(*shade), ax=axes, extend="max" if beyond else "neither")
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)  # type: ignore[operator]  # a Spine; matplotlib types it as a property
         bar.ax.tick_params(which="both", color=colors.muted, labelcolor=colors.muted)
         bar.set_label(plane.label, color=colors.muted)
         axes.set(xlabel=plane.across.label, ylabel=plane.up.label)
