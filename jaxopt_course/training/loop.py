@@ -20,6 +20,8 @@ from jaxopt_course.types import Batch, Key, Params
 
 __all__ = ["Step", "make_step"]
 
+ARRAYS = (jax.Array, np.ndarray, np.generic, int, float, complex)
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Step:
@@ -44,10 +46,8 @@ class Step:
         regularizer = None if self.problem is None else self.problem.regularizer
         if not isinstance(state, TrainState):
             raise TypeError(f"make_step: state must come from step.init(...) or an earlier step; got {type(state).__name__}")
-        for path, leaf in jax.tree_util.tree_leaves_with_path(batch):
-            if not isinstance(leaf, (jax.Array, np.ndarray, np.generic, int, float, complex)):
-                name = f"batch{jax.tree_util.keystr(path)}"
-                raise TypeError(f"make_step: {name} must be an array; got {type(leaf).__name__}")
+        if not all(isinstance(leaf, ARRAYS) for leaf in jax.tree.leaves(batch)):
+            _refuse(batch)
         run = _run_donating if self.donate else _run
         return run(self.program, state, batch, weights, regularizer, self.probes)
 
@@ -93,6 +93,13 @@ def make_step(
     program = Program(objective, optimizer.update, takes_extra_arguments(optimizer))
     owner = problem if isinstance(problem, Problem) else None
     return Step(program, optimizer, owner, donate, named("make_step", probes, RESERVED))
+
+
+def _refuse(batch: Any) -> None:
+    """Raise a TypeError that names the first leaf that is no array."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(batch):
+        if not isinstance(leaf, ARRAYS):
+            raise TypeError(f"make_step: batch{jax.tree_util.keystr(path)} must be an array; got {type(leaf).__name__}")
 
 
 def _traced(program, state, batch, weights, regularizer, probes):
