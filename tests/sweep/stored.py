@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 
 import jax.numpy as jnp
 import numpy as np
@@ -38,13 +39,14 @@ def run(path=None, epochs=2, n=53, **options):
 
 
 def count_writes(at):
-    """Call ``at(number, path, value)`` before each file that Zarr writes."""
+    """Call ``at(number, path, value)`` before each file that Zarr writes; its threads come one at a time."""
     from zarr.storage import _local
 
-    real, numbers = _local._put, iter(range(10**9))
+    real, numbers, turn = _local._put, iter(range(10**9)), threading.Lock()
 
     def put(path, value, *args, **kwargs):
-        at(next(numbers), path, value)
+        with turn:
+            at(next(numbers), path, value)
         return real(path, value, *args, **kwargs)
 
     _local._put = put
