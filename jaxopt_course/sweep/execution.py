@@ -1,15 +1,18 @@
-"""Blocks of lanes, one after another: made, trained epoch by epoch, evaluated, recorded.
+"""Blocks of lanes: made, trained epoch by epoch, evaluated, recorded.
 
 A block is as many lanes as fit the memory budget, by the compiled programs' own account. Every block of a group runs the same
-program; the last one is filled up with repetitions, which are not recorded.
+program; the last one is filled up with repetitions, which are not recorded. On a CPU, several blocks train at the same time,
+each in a thread of its own: a small step is not worth being divided between cores, and whole blocks need no waiting.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
+import os
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -23,7 +26,7 @@ from jaxopt_course.sweep.flow import Flow, flow
 from jaxopt_course.sweep.journal import Carry, Journal, Record, is_key
 from jaxopt_course.sweep.matching import Group, tracing
 from jaxopt_course.sweep.population import average_lanes, evaluate_lanes, init_lanes, train_lanes
-from jaxopt_course.sweep.recipes import FixedProblem
+from jaxopt_course.sweep.recipes import FixedProblem, Lane
 from jaxopt_course.training import samplers
 from jaxopt_course.training.progress import Progress
 from jaxopt_course.training.state import as_key
@@ -34,6 +37,7 @@ __all__ = ["Runner"]
 LOOK_EVERY = 0.5  # seconds of training between two looks
 MOST_ROWS = 1024  # steps sent off at once
 EXAMPLES = 512  # evaluated at a time, by each lane
+FEWEST = 8  # lanes that are worth a thread
 
 
 def _check_plan(plan: samplers.Plan, problem: Any) -> None:
@@ -66,6 +70,9 @@ class Runner:
         per_epoch = self.plan.steps_per_epoch
         self.capacity = math.ceil(per_epoch / math.ceil(per_epoch / MOST_ROWS))
         self.pace = 8
+        most = min(len(next(self._passes()).places), options.lanes)
+        self.at_once = max(1, min(_cores(), most // FEWEST))  # blocks
+        self.program: Any = None  # train_lanes, compiled
         with tracing(group.named):
             self.example = self._example()
             self.flow = self._flow()
@@ -96,22 +103,23 @@ class Runner:
         """Of all runs together."""
         return self.options.epochs * self.plan.steps_per_epoch * len(self.group.members) * len(self.options.seeds)
 
-    def run(self, bar: Progress, journal: Journal, number: int) -> Iterator[Record]:
-        """Every epoch of every block that the journal does not have, as it is done; ``number`` is the group's."""
-        size = journal.lanes(number, self.fitting)
+    def run(self, bar: Progress, journal: Journal, size: int) -> Iterator[Record]:
+        """Every epoch of every block that the journal does not have, as it is done; ``size`` is a block's."""
         for places, starts, order in self._passes():
-            for first in range(0, len(places), size):
-                own = Pass(places[first:][:size], starts[first:][:size], order)
-                carry = journal.carry(*self._cells(own))
+            for first in range(0, len(places), size * self.at_once):
+                within = [slice(i, i + size) for i in range(first, min(first + size * self.at_once, len(places)), size)]
+                wave = [Pass(places[part], starts[part], order) for part in within]
+                carry = journal.carry(*self._cells(*wave))
                 done = self.options.epochs if carry is None else carry.epoch
-                bar.advance(done * self.plan.steps_per_epoch * len(own.places))
+                bar.advance(done * self.plan.steps_per_epoch * sum(len(own.places) for own in wave))
                 if carry is not None:
-                    yield from self.advance(self.begin(own, size, carry), self.options.epochs, bar)
+                    blocks = [self.begin(own, size, carry, i) for i, own in enumerate(wave)]
+                    yield from self.advance(blocks, self.options.epochs, bar)
 
-    def _cells(self, own: Pass) -> tuple[np.ndarray, np.ndarray]:
-        """Of the space and of the seeds, the positions of a pass's lanes."""
-        seeds = own.starts if self.starts else np.full(len(own.places), own.order)
-        return np.array(self.group.members)[own.places], seeds
+    def _cells(self, *passes: Pass) -> tuple[np.ndarray, np.ndarray]:
+        """Of the space and of the seeds, the positions of the lanes of passes."""
+        seeds = [own.starts if self.starts else np.full(len(own.places), own.order) for own in passes]
+        return np.array(self.group.members)[np.concatenate([own.places for own in passes])], np.concatenate(seeds)
 
     def order_seed(self, seed: int) -> tuple[int, ...]:
         """What a plan needs to know of the seed at this position."""
@@ -126,27 +134,29 @@ class Runner:
             yield Pass(members, np.full(len(members), seed if self.options.vary == "both" else 0), int(seed))
 
     def fitting(self) -> int:
-        """How many lanes to train at a time: as many as fit, in blocks of one size."""
-        return self._fitting(len(next(self._passes()).places))
+        """How many lanes a block has: as many as fit, in blocks of one size."""
+        return self._fitting(len(next(self._passes()).places), self.at_once)
 
-    def _fitting(self, wanted: int) -> int:
-        limit = min(wanted, self.options.lanes)
+    def _fitting(self, wanted: int, together: int = 1) -> int:
+        limit = max(1, min(wanted, self.options.lanes // self.at_once))
         while True:
-            size = math.ceil(wanted / math.ceil(wanted / limit))
+            size = math.ceil(wanted / (together * math.ceil(wanted / (together * limit))))
             needed = self.clock(self._bytes, size)
             if needed <= self.options.memory:
                 return size
-            if size == 1:
+            if size == self.at_once == 1:
                 raise ValueError(
-                    f"sweep: memory must be at least {needed / 2**20:.1f} MiB, which one lane needs (data included); "
-                    f"got {self.options.memory / 2**20:.1f} MiB"
+                    f"sweep: memory must be at least {math.ceil(needed):,} bytes, which one lane needs (data included); "
+                    f"got {self.options.memory:,.0f}"
                 )
+            if size == 1:
+                self.at_once = together = 1
             limit = max(1, min(size - 1, int(size * self.options.memory / needed)))
 
     def _bytes(self, size: int) -> int:
-        """What the compiled programs of so many lanes need at once, by their own account.
+        """What as many blocks of so many lanes as train at once need: all data, all states, and what a program takes besides.
 
-        They stay compiled: those of a run, all at the same time.
+        By the programs' own account. They stay compiled: those of a run, all at the same time.
         """
         shape = lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape[1:]), leaf.dtype)
         lanes = jax.tree.map(shape, self.group.lanes)
@@ -158,77 +168,99 @@ class Runner:
         of_each = lambda dtype: jax.ShapeDtypeStruct((size,), dtype)
         train = train_lanes.lower(
             lanes=lanes, state=state, totals={name: of_each(jnp.result_type(float)) for name in self.names},
-            diverged=of_each(jnp.int32), data=self.data.train, rows=self._rows(self.plan, 0, 1),
-            shares=self._shares(self.plan, 0, 1), count=np.int32(1), **self.static,
+            diverged=of_each(jnp.int32), **self._batches(self.plan, 0, 1), **self.static,
         )  # fmt: skip
         splits = (self.data.validation, self.data.test) if self.options.evaluate else ()
         evaluations = [self._evaluation(evaluate_lanes.lower, lanes, state, data) for data in splits if data is not None]
         with ThreadPoolExecutor() as pool:
-            compiled = pool.map(lambda program: program.compile(), [train, *evaluations, init])
-            return max(_resident(program.memory_analysis()) for program in compiled)
+            compiled = list(pool.map(lambda program: program.compile(), [train, init, *evaluations]))
+        training, *others = (_besides(program.memory_analysis()) for program in compiled)
+        kept = _size(self.data) + self.at_once * (_size(state) + _size(self.group.lanes) * size // len(self.group.members))
+        return kept + max(self.at_once * training, *others)
 
-    def begin(self, own: Pass, size: int, carry: Carry | None = None) -> Block:
-        """A block of these lanes, filled up to a size, before its first epoch; or where an earlier call left it."""
+    def begin(self, own: Pass, size: int, carry: Carry | None = None, at: int = 0) -> Block:
+        """A block of these lanes, filled up to a size, before its first epoch; or where an earlier call left number ``at``."""
         fill = filled(len(own.places), size)
         lanes = jax.tree.map(lambda leaf: leaf[own.places[fill]], self.group.lanes)
         state = self.clock(
             init_lanes, make=self.group.make, starts=self.starts, lanes=lanes, start=self._start(own.starts[fill]),
             key=self.keys[own.order][1], **self.static,
         )  # fmt: skip
-        if carry is None or carry.state is None:
+        if carry is None or carry.states is None:
             return Block(own, size, state)
         leaves, structure = jax.tree.flatten(state)
-        state = structure.unflatten(map(_like, jax.tree.leaves(carry.state), leaves))
-        return Block(own, size, state, carry.epoch + 1, carry.diverged)
+        saved = carry.states[at * len(leaves) :][: len(leaves)]
+        state = structure.unflatten(map(_like, saved, leaves))
+        return Block(own, size, state, carry.epoch + 1, carry.diverged[at * size :][:size])
 
-    def advance(self, block: Block, until: int, bar: Progress) -> Generator[Record, None, Block]:
-        """Every epoch of a block up to one, as it is done; and the block then. The given one's state is used up."""
-        own, size, state, begun, failed = block
-        count = len(own.places)
-        lanes = jax.tree.map(lambda leaf: leaf[own.places[filled(count, size)]], self.group.lanes)
-        lanes = self.group.recipe.needs(lanes)
-        plan = dataclasses.replace(self.plan, seed=self.order_seed(own.order))
-        members, seeds = self._cells(own)
-        diverged, finite = np.full(size, -1, np.int32) if failed is None else failed, np.ones(size, bool)
+    def advance(self, blocks: Sequence[Block], until: int, bar: Progress) -> Generator[Record, None, list[Block]]:
+        """Every epoch of some blocks up to one, as it is done; and the blocks then. The given ones' states are used up.
+
+        They are at the same epoch, and share their batches.
+        """
+        own, sizes, states, (begun, *_), failed = zip(*blocks, strict=True)
+        counts, size = [len(each.places) for each in own], sizes[0]
+        recorded = np.concatenate([i * size + np.arange(count) for i, count in enumerate(counts)])
+        lanes = [self._lanes(each, size) for each in own]
+        plan = dataclasses.replace(self.plan, seed=self.order_seed(own[0].order))
+        members, seeds = self._cells(*own)
+        diverged = [np.full(size, -1, np.int32) if each is None else each for each in failed]
+        finite = np.ones(size * len(blocks), bool)
         for epoch in range(begun, until + 1):
-            values = {}
+            totals = {}
             if epoch:
-                state, values, diverged, finite = self._epoch(plan, epoch, lanes, state, diverged, bar, count)
-            values |= self._evaluations(lanes, state, epoch, until)
-            values, failed, finite = jax.device_get((values, diverged, finite))
-            carry = Carry(epoch, state, diverged)
-            values = {k: np.where((failed < 0) & finite, column, np.nan)[:count] for k, column in values.items()}
+                states, totals, diverged, finite = self._epoch(plan, epoch, lanes, states, diverged, bar, sum(counts))
+            values = [self._evaluations(*each, epoch, until) for each in zip(lanes, states, strict=True)]
+            values, failed, finite = jax.device_get((totals | _joined(values), np.concatenate(diverged), finite))
+            carry = Carry(epoch, states, failed)
+            values = {k: np.where((failed < 0) & finite, column, np.nan)[recorded] for k, column in values.items()}
             if epoch == until:  # non-finite since the last step, whose loss did not see it
                 failed = np.where((failed < 0) & ~finite, epoch * plan.steps_per_epoch, failed)
-            yield Record(members, seeds, epoch, values, failed[:count], epoch == self.options.epochs, carry)
-        return Block(own, size, state, until + 1)
+            yield Record(members, seeds, epoch, values, failed[recorded], epoch == self.options.epochs, carry)
+        return [Block(each, size, state, until + 1) for each, state in zip(own, states, strict=True)]
+
+    def _lanes(self, own: Pass, size: int) -> Lane:
+        """What a block's steps read of its lanes."""
+        members = own.places[filled(len(own.places), size)]
+        return self.group.recipe.needs(jax.tree.map(lambda leaf: leaf[members], self.group.lanes))
 
     def _epoch(
-        self, plan: samplers.Plan, epoch: int, lanes: Any, state: TrainState, diverged: Any, bar: Progress, count: int
-    ) -> tuple[TrainState, dict[str, Any], Any, Any]:
-        """One pass over the data, in pieces of about half a second."""
-        totals: Any = {name: np.zeros(diverged.shape, jnp.result_type(float)) for name in self.names}
-        finite, done, end = None, (epoch - 1) * plan.steps_per_epoch, epoch * plan.steps_per_epoch
+        self, plan: samplers.Plan, epoch: int, lanes: Sequence[Lane], states: Any, diverged: Any, bar: Progress, count: int
+    ) -> tuple[Sequence[TrainState], dict[str, Any], Sequence[Any], Any]:
+        """One pass of some blocks over the data, in pieces of about half a second."""
+        zeros = lambda: {name: np.zeros(diverged[0].shape, jnp.result_type(float)) for name in self.names}
+        blocks = [(state, zeros(), failed, None) for state, failed in zip(states, diverged, strict=True)]
+        done, end = (epoch - 1) * plan.steps_per_epoch, epoch * plan.steps_per_epoch
         while done < end:
             began = time.perf_counter()
             steps = min(self.capacity, end - done, self.pace)
-            state, totals, diverged, finite = self.clock(
-                train_lanes,
-                lanes=lanes,
-                state=state,
-                totals=totals,
-                diverged=diverged,
-                data=self.data.train,
-                rows=self._rows(plan, done, steps),
-                shares=self._shares(plan, done, steps),
-                count=np.int32(steps),
-                **self.static,
-            )
-            jax.block_until_ready(diverged)
+            blocks = self._trained(lanes, blocks, self._batches(plan, done, steps))
             done += steps
             bar.advance(steps * count)
             self.pace = max(1, min(4 * self.pace, int(LOOK_EVERY * steps / (time.perf_counter() - began))))
-        return state, totals, diverged, finite
+        states, totals, diverged, finite = zip(*blocks, strict=True)
+        return states, _joined(totals), diverged, np.concatenate(finite)
+
+    def _trained(self, lanes: Sequence[Lane], blocks: Sequence[Any], batches: dict[str, Any]) -> list[Any]:
+        """Some blocks after some steps, all at once."""
+        arguments = [
+            jax.device_put({"lanes": own, "state": state, "totals": totals, "diverged": diverged, **batches})
+            for own, (state, totals, diverged, _) in zip(lanes, blocks, strict=True)
+        ]
+        if self.program is None:  # compiled here: a thread would not see what the caller set JAX to
+            self.program = self.clock(lambda: train_lanes.lower(**arguments[0], **self.static).compile())
+        train = lambda own: jax.block_until_ready(self.program(**own))
+        return list(map(train, arguments) if len(arguments) == 1 else self.threads.map(train, arguments))
+
+    @functools.cached_property
+    def threads(self) -> ThreadPoolExecutor:
+        """One for each block that trains at the same time."""
+        return ThreadPoolExecutor(self.at_once)
+
+    def _batches(self, plan: samplers.Plan, start: int, steps: int) -> dict[str, Any]:
+        """What a training program takes besides its lanes, for so many steps."""
+        count, rows, shares = np.int32(steps), self._rows(plan, start, steps), self._shares(plan, start, steps)
+        return {"data": self.data.train, "rows": rows, "shares": shares, "count": count}
 
     def _evaluations(self, lanes: Any, state: TrainState, epoch: int, until: int) -> dict[str, Any]:
         """``validation_…``, and at the very end ``test_…``."""
@@ -284,9 +316,26 @@ def _like(saved: Any, leaf: jax.Array) -> jax.Array:
     return jax.random.wrap_key_data(own, impl=jax.random.key_impl(leaf)) if is_key(leaf) else own
 
 
-def _resident(memory: Any) -> int:
-    """Of a program's own account: arguments, results and temporaries, those that share memory once."""
+def _joined(blocks: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
+    """Columns of values, one block after the other."""
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+
+def _size(tree: Any) -> int:
+    """In bytes."""
+    words = lambda leaf: jax.eval_shape(jax.random.key_data, leaf) if is_key(leaf) else leaf
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in map(words, jax.tree.leaves(tree)))
+
+
+def _besides(memory: Any) -> int:
+    """By a program's own account, what it takes besides what it is given: results and temporaries."""
     if memory is None:  # a backend that keeps none
         return 0
-    kept = memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
-    return kept - memory.alias_size_in_bytes
+    return memory.output_size_in_bytes + memory.temp_size_in_bytes - memory.alias_size_in_bytes
+
+
+def _cores() -> int:
+    """How many blocks can train at the same time: on an accelerator, one fills it."""
+    if jax.default_backend() != "cpu":
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

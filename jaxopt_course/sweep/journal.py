@@ -17,10 +17,10 @@ __all__ = ["Carry", "Journal", "Record", "is_key"]
 
 
 class Record(NamedTuple):
-    """What one epoch of one block brought.
+    """What one epoch of some blocks that train together brought.
 
     ``members`` of the space and ``seeds`` (by their positions), one of each for every lane; ``epoch``; ``values``, name →
-    [lanes]; ``diverged``, [lanes], the step or −1; ``last``, whether the block is done; ``carry``, where the block stands.
+    [lanes]; ``diverged``, [lanes], the step or −1; ``last``, whether the blocks are done; ``carry``, where they stand.
     """
 
     members: np.ndarray
@@ -33,13 +33,14 @@ class Record(NamedTuple):
 
 
 class Carry(NamedTuple):
-    """Where a block stands: after ``epoch``, with ``state`` and ``diverged`` of all its lanes, repetitions included.
+    """Where blocks stand: after ``epoch``, with the ``states`` and ``diverged`` of all their lanes, repetitions included.
 
-    The next epoch takes their buffers. A ``state`` of None: it has not begun.
+    ``states`` is a tree, one after the other, whose buffers the next epoch takes; or its leaves, of an earlier call; or None:
+    they have not begun.
     """
 
     epoch: int = 0
-    state: Any = None
+    states: Any = None
     diverged: Any = None
 
 
@@ -55,15 +56,15 @@ class Journal:
         return self.clock.compiling, self.clock.running
 
     def lanes(self, number: int, fitting: Callable[[], int]) -> int:
-        """How many lanes the group with this number trains at a time; ``fitting`` finds it out."""
+        """How many lanes a block of the group with this number has; ``fitting`` finds it out."""
         return fitting()
 
     def carry(self, members: np.ndarray, seeds: np.ndarray) -> Carry | None:
-        """Where the block of these lanes stands; None, if it is done."""
+        """Where the blocks of these lanes stand; None, if they are done."""
         return Carry()
 
     def add(self, record: Record) -> None:
-        """Take in what one epoch of one block brought."""
+        """Take in what one epoch brought."""
         self.table.add(record)
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxopt_course.sweep.products import lanes_first
 from jaxopt_course.sweep.recipes import Call, Lane, Recipe
 from jaxopt_course.training.step import TRACES, TrainState, evaluate, train_step
 from jaxopt_course.transform import eval_params
@@ -106,7 +107,7 @@ def train_lanes(recipe, varying, lanes, state, totals, diverged, data, rows, sha
         across = jax.vmap(
             lambda lane, state: lane_step(recipe, lane, state, batch, weights), in_axes=(0, _axes(varying, state))
         )
-        new, records = across(lanes, state)
+        new, records = lanes_first(across, _varying(lanes, varying), lanes, state)
         state = _joined(varying, new)
         totals = {name: total + shares[i] * records[name] for name, total in totals.items()}
         failed = (diverged < 0) & ~jnp.isfinite(records["objective"])
@@ -143,7 +144,8 @@ def evaluate_lanes(problem, varying, lanes, model, data, *, batch_size):
         values = evaluate(objective, *_turned(model), data, regularizer, batch_size=batch_size)
         return {name: value for name, value in values.items() if name != "objective" or regularizer is not None}
 
-    return jax.vmap(one, in_axes=(0, _axes(varying, model)))(lanes, model)
+    across = jax.vmap(one, in_axes=(0, _axes(varying, model)))
+    return lanes_first(across, _varying(lanes, varying), lanes, model)
 
 
 def _finite(state: TrainState) -> jax.Array:
@@ -158,6 +160,11 @@ def _turned(tree: Any) -> Any:
 def _axes(varying: Varying, state: Any) -> Any:
     """``vmap``'s in_axes for a state."""
     return jax.tree.unflatten(jax.tree.structure(state), [0 if varies else None for varies in varying])
+
+
+def _varying(lanes: Lane, varying: Varying) -> Varying:
+    """Which leaves of (lanes, state) have a lane axis."""
+    return (True,) * len(jax.tree.leaves(lanes)) + varying
 
 
 def _joined(varying: Varying, state: TrainState) -> TrainState:

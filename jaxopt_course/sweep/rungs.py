@@ -54,7 +54,8 @@ class RungRunner(Runner):
         numbers = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
         work = 6 * max(1, numbers) * num_examples(self.data.train)  # a product forward and two backward, an addition each
         fixed = (STEP * self.plan.steps_per_epoch + EPOCH) * (1 if jax.default_backend() == "cpu" else ACCELERATOR)
-        return self._fitting(block_size(counts, epochs, 1 + fixed / work, self.options.lanes))
+        most = max(1, self.options.lanes // self.at_once)
+        return self._fitting(block_size(counts, epochs, 1 + fixed / work, most, self.at_once))
 
     @property
     def measured(self) -> list[str]:
@@ -70,10 +71,10 @@ class RungRunner(Runner):
     def train(self, until: int, bar: Progress) -> Iterator[Record]:
         """Every epoch of every waiting lane, as it is done."""
         for i, block in enumerate(self.waiting):
-            parts, count = [], len(block.own.places)
-            for first in range(0, count, self.size):
-                part = self._part(block, np.arange(first, min(first + self.size, count)), self.size)
-                parts.append(self._parked((yield from self.advance(part, until, bar))))
+            parts, lanes = [], np.arange(len(block.own.places))
+            for wave in _pieces(lanes, self.size * self.at_once):
+                begun = [self._part(block, part, self.size) for part in _pieces(wave, self.size)]
+                parts += map(self._parked, (yield from self.advance(begun, until, bar)))
             self.waiting[i] = self._joined(parts) if parts else block
 
     def keep(self, alive: np.ndarray) -> None:
@@ -113,20 +114,25 @@ class RungRunner(Runner):
         return zip(leaves, self.flow.varying, strict=True)
 
 
-def block_size(counts: Sequence[int], epochs: Sequence[int] | np.ndarray, overhead: float, most: int) -> int:
-    """The size S of blocks that costs least: min Σᵢ epochsᵢ · ⌈countᵢ / S⌉ · (S + overhead).
+def _pieces(lanes: np.ndarray, size: int) -> list[np.ndarray]:
+    return [lanes[first:][:size] for first in range(0, len(lanes), size)]
+
+
+def block_size(counts: Sequence[int], epochs: Sequence[int] | np.ndarray, overhead: float, most: int, at_once: int = 1) -> int:
+    """The size S of blocks, of which K train at once, that costs least: min Σᵢ epochsᵢ · ⌈countᵢ / (K S)⌉ · (S + overhead).
 
     Args:
         counts, epochs: how many lanes each rung has, and for how long.
         overhead: what a step costs whatever its lanes, in lanes.
         most: the largest size.
+        at_once: K.
 
     >>> [block_size([64, 21, 7, 2], [1, 2, 6, 18], overhead, most=128) for overhead in (1.0, 10.0, 1000.0)]
     [2, 7, 64]
     """
     sizes = np.arange(1, min(most, max(counts)) + 1)
-    blocks = np.ceil(np.divide.outer(np.asarray(counts), sizes))
-    return int(sizes[np.argmin(np.asarray(epochs) @ blocks * (sizes + overhead))])
+    waves = np.ceil(np.divide.outer(np.asarray(counts), at_once * sizes))
+    return int(sizes[np.argmin(np.asarray(epochs) @ waves * (sizes + overhead))])
 
 
 def _hosted(leaf: jax.Array) -> Any:

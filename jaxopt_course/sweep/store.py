@@ -3,8 +3,8 @@
 ::
 
     sweep.zarr/            the dataset that jc.sweep returns, as far as it has come, and `finished`, which runs are whole
-        sweep/             (attributes) which sweep this is, the lane sizes of its groups, where the block under way stands
-            state-0, -1    that block's state after an epoch, in turns: one is written while the other counts
+        sweep/             (attributes) which sweep this is, the lane sizes of its groups, where the blocks under way stand
+            state-0, -1    their states after an epoch, in turns: one is written while the other counts
 
 Zarr replaces files whole. The order of writing does the rest: values before the mark that they are finished, a state before
 the note that it counts. So a kill at any moment leaves a store that says less than was done, never more.
@@ -117,17 +117,17 @@ class Store(Journal):
         return self.notes.attrs["lanes"][number]
 
     def carry(self, members: np.ndarray, seeds: np.ndarray) -> Carry | None:
-        """Where the block of these lanes stands; None, if it is done."""
+        """Where the blocks of these lanes stand; None, if they are done."""
         if self.done[members, seeds].all():
             return None
         note = self.notes.attrs["state"]
         if note is None or (note["members"], note["seeds"]) != (members.tolist(), seeds.tolist()):
             return Carry()
-        *state, diverged = _unpacked(self.notes[note["at"]][...], note["leaves"])
-        return Carry(note["epoch"], state, diverged)
+        *states, diverged = _unpacked(self.notes[note["at"]][...], note["leaves"])
+        return Carry(note["epoch"], states, diverged)
 
     def add(self, record: Record) -> None:
-        """Take in what one epoch of one block brought; write, if it is time to."""
+        """Take in what one epoch brought; write, if it is time to."""
         super().add(record)
         self.touched |= set(record.seeds.tolist())
         if record.last:
@@ -180,7 +180,7 @@ class Store(Journal):
     def _write_state(self, record: Record) -> None:
         note = self.notes.attrs["state"]
         at = "state-1" if note and note["at"] == "state-0" else "state-0"
-        packed, leaves = _packed([*jax.tree.leaves(record.carry.state), record.carry.diverged])
+        packed, leaves = _packed([*jax.tree.leaves(record.carry.states), record.carry.diverged])
         self.notes.create_array(at, data=packed, chunks=packed.shape, compressors=None, overwrite=True)
         block = {"members": record.members.tolist(), "seeds": record.seeds.tolist(), "epoch": record.epoch}
         self.notes.attrs["state"] = {"at": at, "leaves": leaves, **block}

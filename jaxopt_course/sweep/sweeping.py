@@ -108,11 +108,13 @@ def sweep(
         if not path.exists():
             create(path, which, table.dataset(about), [runner.fitting() for runner in runners])
         journal = Store(path, which, table, clock)
+    sizes = [journal.lanes(number, runner.fitting) for number, runner in enumerate(runners)]
     with Progress(sum(runner.steps for runner in runners), progress, "sweep") as bar:
         try:
-            for number, runner in enumerate(runners):
-                for record in runner.run(bar, journal, number):
+            for runner, size in zip(runners, sizes, strict=True):
+                for record in runner.run(bar, journal, size):
                     journal.add(record)
+                    del record  # and with it the states of blocks that are done
         except KeyboardInterrupt:
             incomplete = True
         journal.close()  # after another error a store stays as it was last written

@@ -129,7 +129,7 @@ def test_only_what_goes_on_is_computed(problems, monkeypatch):
     real, sizes = execution.Runner._epoch, []
 
     def counted(self, plan, epoch, lanes, state, diverged, bar, count):
-        sizes.append((epoch, len(diverged), count))
+        sizes.append((epoch, sum(map(len, diverged)), count))
         return real(self, plan, epoch, lanes, state, diverged, bar, count)
 
     monkeypatch.setattr(execution.Runner, "_epoch", counted)
@@ -293,6 +293,7 @@ def test_blocks_have_the_size_that_costs_least(overhead):
 
     assert cost(rungs.block_size(counts, epochs, overhead, 128)) == min(cost(size) for size in range(1, 51))
     assert cost(rungs.block_size(counts, epochs, overhead, 6)) == min(cost(size) for size in range(1, 7))
+    assert rungs.block_size([64], [1], 1e6, 128, at_once=2) == 32
 
 
 @pytest.mark.parametrize("compete", [halving, hyperband])

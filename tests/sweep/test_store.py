@@ -167,9 +167,9 @@ def test_recorded_lane_sizes_win_over_what_would_be_chosen(whole, tmp_path, monk
     assert notes(path).attrs["lanes"] == [2, 2]
     sizes, real = set(), execution.Runner._epoch
 
-    def seen(self, plan, epoch, lanes, state, diverged, *args):
-        sizes.add(len(diverged))
-        return real(self, plan, epoch, lanes, state, diverged, *args)
+    def seen(self, plan, epoch, lanes, states, diverged, *args):
+        sizes.update(map(len, diverged))
+        return real(self, plan, epoch, lanes, states, diverged, *args)
 
     monkeypatch.setattr(execution.Runner, "_epoch", seen)
     xr.testing.assert_equal(stored.run(path, lanes=64, memory=1e12), whole)
@@ -362,7 +362,7 @@ def test_a_refused_sweep_leaves_no_store(tmp_path):
 
 
 def test_a_budget_smaller_than_one_lane_is_refused_and_leaves_no_store(tmp_path):
-    with pytest.raises(ValueError, match=r"memory must be at least .* MiB, which one lane needs"):
+    with pytest.raises(ValueError, match=r"memory must be at least .* bytes, which one lane needs"):
         base(tmp_path / "sweep.zarr", memory=1000)
     assert not list(tmp_path.iterdir())
     assert base(tmp_path / "sweep.zarr").attrs["incomplete"] == 0

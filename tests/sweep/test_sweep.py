@@ -143,7 +143,7 @@ def test_lanes_fit_the_budget_by_the_programs_own_account(problems):
     size = small._fitting(60)
     assert 1 < size < 60
     assert small._bytes(size) <= budget
-    with pytest.raises(ValueError, match=r"memory must be at least .* MiB, which one lane needs .* got 0.0 MiB"):
+    with pytest.raises(ValueError, match=r"memory must be at least .* bytes, which one lane needs .* got 1,000"):
         sweep(problems.model(), jc.adam, space, memory=1000, **FAST)
 
 

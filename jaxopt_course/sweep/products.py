@@ -1,0 +1,65 @@
+"""Products of what all lanes share with what each lane has, the lanes' operand first.
+
+``x @ kernel``, ``vmap``-ped over kernels, is one product of x with all kernels side by side. As its second operand they would
+be copied on a CPU, transposed, at every step; exchanged, they lie as they must, and only x is turned. A step of a 784-64-10
+network takes half the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend import core
+from jax.extend.core.primitives import dot_general_p
+
+__all__ = ["lanes_first"]
+
+
+def lanes_first(function: Callable[..., Any], varying: Sequence[bool], *arguments: Any) -> Any:
+    """A function's result, worked out with lanes' operands first in products with what all lanes share.
+
+    Args:
+        function: of ``arguments``.
+        varying: for each leaf of the arguments, whether it belongs to lanes.
+
+    >>> import jax.numpy as jnp
+    >>> product = lambda x: lanes_first(lambda w: x @ w, [True], jnp.ones((3, 50)))
+    >>> jax.make_jaxpr(product)(jnp.ones((2, 3))).eqns[-2].invars[0].aval.shape
+    (3, 50)
+    """
+    program, out = jax.make_jaxpr(function, return_shape=True)(*arguments)
+    return jax.tree.unflatten(jax.tree.structure(out), _evaluated(program, varying, jax.tree.leaves(arguments))[0])
+
+
+def _evaluated(program: core.ClosedJaxpr, varying: Sequence[bool], values: Sequence[Any]) -> tuple[list[Any], list[bool]]:
+    """A program's results, and which of them belong to lanes."""
+    jaxpr = program.jaxpr
+    known = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*program.consts, *values], strict=True))
+    lanes = {variable for variable, varies in zip(jaxpr.invars, varying, strict=True) if varies}
+    read = lambda variable: variable.val if isinstance(variable, core.Literal) else known[variable]
+    varies = lambda variable: not isinstance(variable, core.Literal) and variable in lanes
+    for equation in jaxpr.eqns:
+        operands, flags = map(read, equation.invars), [*map(varies, equation.invars)]
+        found, reached = None, [any(flags)] * len(equation.outvars)
+        if equation.primitive is dot_general_p and flags == [False, True]:
+            found = [_exchanged(*operands, **equation.params)]
+        elif equation.primitive.name == "jit":
+            found, reached = _evaluated(equation.params["jaxpr"], flags, [*operands])
+        else:
+            inputs = list(dict.fromkeys(variable for variable in equation.invars if not isinstance(variable, core.Literal)))
+            alone = jaxpr.replace(constvars=(), invars=inputs, outvars=equation.outvars, eqns=[equation])
+            found = core.jaxpr_as_fun(core.ClosedJaxpr(alone, ()))(*map(read, inputs))
+        known.update(zip(equation.outvars, found, strict=True))
+        lanes.update(variable for variable, flag in zip(equation.outvars, reached, strict=True) if flag)
+    return [*map(read, jaxpr.outvars)], [*map(varies, jaxpr.outvars)]
+
+
+def _exchanged(first: jax.Array, second: jax.Array, *, dimension_numbers: Any, **options: Any) -> jax.Array:
+    """The product with its operands the other way round, turned as it was."""
+    contracted, batched = (pair[::-1] for pair in dimension_numbers)
+    product = dot_general_p.bind(second, first, dimension_numbers=(contracted, batched), **options)
+    shared, free = len(batched[0]), second.ndim - len(contracted[0])
+    return jnp.transpose(product, (*range(shared), *range(free, product.ndim), *range(shared, free)))
