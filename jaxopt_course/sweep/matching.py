@@ -20,7 +20,7 @@ import optax
 
 from jaxopt_course import checks
 from jaxopt_course.problems.objective import Problem
-from jaxopt_course.sweep.flow import fingerprint
+from jaxopt_course.sweep.fingerprints import fingerprint
 from jaxopt_course.sweep.recipes import (
     Call,
     FixedOptimizer,

@@ -294,6 +294,17 @@ def test_a_number_that_matters_from_the_second_step_on_counts(problems):
     assert found.flow.unused == ()
 
 
+def test_a_constant_of_an_inner_program_counts(problems):
+    def scaled(learning_rate, scale):
+        weights = jnp.array([1.0, 2.0]) * scale
+        double = jax.jit(lambda leaf: leaf * weights[0])
+        return optax.chain(optax.stateless(lambda updates, params: jax.tree.map(double, updates)), jc.sgd(learning_rate))
+
+    assert match(problems.model(), scaled, jc.grid(learning_rate=[0.1], scale=[1, 2]), 10)
+    with pytest.raises(ValueError, match="the optimizer does not depend on 'name'"):
+        match(problems.model(), lambda name: scaled(0.1, 2), jc.grid(name=["a", "b"]), 10)
+
+
 def test_names_of_the_problem_are_matched_too(problems):
     both = lambda rate: problems.model()
     with pytest.raises(ValueError, match="rate is taken by problem and optimizer"):
