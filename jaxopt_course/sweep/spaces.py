@@ -23,7 +23,7 @@ __all__ = ["Range", "Space", "categorical", "grid", "halton", "integers", "linea
 
 CONFIGURATION = "configuration"
 RESERVED = frozenset(
-    {CONFIGURATION, "seed", "epoch", "loss", "objective", "diverged_step", "rung", "epochs_trained", "bracket"}
+    {CONFIGURATION, "seed", "epoch", "loss", "objective", "diverged_step", "finished", "rung", "epochs_trained", "bracket"}
 )
 POINTS = 2**20  # as many configurations are a mistake
 

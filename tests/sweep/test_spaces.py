@@ -136,6 +136,7 @@ def test_categorical_axes_take_anything_hashable():
         (lambda: grid(a=[[1], [2]]), TypeError, r"a has a value that is not hashable: \[1\]"),
         (lambda: grid(a=spaces.log(0.1, 1.0)), TypeError, r"got log\(0.1, 1.0\), a range \(spaces.random"),
         (lambda: grid(seed=[1]), ValueError, "an axis must not be called 'seed'"),
+        (lambda: grid(finished=[1]), ValueError, "an axis must not be called 'finished'"),
         (lambda: grid(**{c: np.arange(40) for c in "abcd"}), ValueError, "grid: 2560000 configurations are more than"),
         (lambda: zipped(a=[1, 2], b=[1.0]), ValueError, "axes differ in length: a has 2, b has 1"),
         (lambda: spaces.random(0, a=spaces.linear(0, 1)), ValueError, "num must be an integer from 1"),
