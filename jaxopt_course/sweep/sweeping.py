@@ -88,7 +88,7 @@ def sweep(
         TypeError, ValueError: a name that nothing takes (with the closest match), that two take, that changes nothing (seen
             where the axis has two values, or its floats are traced), or that something measured has; a value that an
             optimizer refuses; a bad number; a budget smaller than one lane; a store of another sweep.
-        FileExistsError: there is something else at ``store``.
+        FileExistsError, OSError: there is something else at ``store``, or it cannot be written.
 
     >>> import jaxopt_course as jc
     >>> results = sweep(jc.problems.digits(), jc.momentum, jc.grid(learning_rate=[0.01, 0.1], momentum=[0.0, 0.5, 0.9]),
