@@ -15,7 +15,7 @@ from jax.interpreters.partial_eval import dce_jaxpr
 from jaxopt_course.sweep.population import Varying, evaluated_lane, init_lane, lane_step
 from jaxopt_course.sweep.recipes import Call, Recipe
 
-__all__ = ["Flow", "flow", "fingerprint"]
+__all__ = ["Flow", "flow"]
 
 
 class Flow(NamedTuple):
@@ -77,13 +77,6 @@ def flow(recipe: Recipe, make: Call, starts: bool, structure: Any, shapes: tuple
     itself = [{i} for i in inputs[:params]]
     averages = _dependencies(evaluated, lane, state) != itself
     return Flow(tuple(reached(set(range(lanes)), starts)[:states]), unused, tuple(records), averages)
-
-
-def fingerprint(function: Callable[..., Any], *arguments: Any) -> tuple[str, list[bytes]]:
-    """A function's program and constants: equal for functions that compute the same in the same way."""
-    program = jax.make_jaxpr(function)(*arguments)
-    constants = [bytes(memoryview(jax.device_get(c)).cast("B")) if hasattr(c, "dtype") else b"" for c in program.consts]
-    return str(program.jaxpr), constants
 
 
 def _dependencies(function: Callable[..., Any], *arguments: Any) -> list[set[int]]:

@@ -61,9 +61,9 @@ def halving(
 
     rung i = 0, 1, …: the best ⌊n / ηⁱ⌋ of n configurations train on, to min_epochs · ηⁱ epochs; in the last, to max_epochs
 
-    A configuration's runs are those of ``jc.sweep`` up to where it stops, on the same mini-batches. Those that go on are
-    closed up, so nothing is computed for the others; all rungs share one compiled program. Between rungs, the runs' states
-    wait in the host's memory.
+    A configuration's runs are, up to rounding, those of ``jc.sweep`` until it stops, on the same mini-batches. Those that go
+    on are closed up, so nothing is computed for the others; all rungs share one compiled program. Between rungs, the runs'
+    states wait in the host's memory.
 
     Args:
         problem, factory, space, batch_size, sampler, drop_remainder, lanes, memory, progress: as for ``jc.sweep``.
@@ -199,9 +199,9 @@ class _Contest(NamedTuple):
     def _runners(self, clock: Clock) -> list[RungRunner]:
         counts = [sum(bracket.places(i, self.rules.eta) for bracket in self.brackets) for i in range(len(self.rules.ends))]
         rungs = [Rung(count / len(self.space), end) for count, end in zip(counts, self.rules.ends, strict=True)]
-        groups = match(self.problem, self.factory, self.space, self.batch_size)
+        groups = match(self.problem, self.factory, self.space, self.batch_size, self.where)
         runners = [RungRunner(group, self.options, clock, rungs) for group in groups]
-        check_uses(runners)
+        check_uses(self.where, runners, self.space)
         known = set.intersection(*(set(runner.measured) for runner in runners))
         if self.rules.metric not in known:
             raise ValueError(f"{self.where}: unknown metric {self.rules.metric!r}{checks.closest(self.rules.metric, known)}")

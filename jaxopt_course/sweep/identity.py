@@ -1,25 +1,19 @@
-"""Which sweep a store belongs to, told by name: what was asked for, and what the programs compute with.
-
-Names do not tell two lambdas apart, and a factory may close over anything. So functions are told by their programs, as JAX
-traces them, constants included; data by their bytes.
-"""
+"""Which sweep a store belongs to, told by name: what was asked for, and what the programs compute with."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import hashlib
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from jaxopt_course.sweep.execution import Runner
-from jaxopt_course.sweep.journal import is_key
+from jaxopt_course.sweep.fingerprints import contents, fingerprint
+from jaxopt_course.sweep.labels import label
 from jaxopt_course.sweep.population import evaluated_lane, init_lane, lane_step
 from jaxopt_course.sweep.recipes import FixedProblem
 from jaxopt_course.sweep.results import versions
@@ -28,7 +22,6 @@ from jaxopt_course.sweep.spaces import Space
 __all__ = ["differences", "identity"]
 
 SHOWN = 60  # characters of a value in a message
-ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 def identity(runners: Sequence[Runner], factory: Callable[..., Any] | Any, space: Space) -> dict[str, str]:
@@ -38,11 +31,12 @@ def identity(runners: Sequence[Runner], factory: Callable[..., Any] | Any, space
     """
     options, plan = runners[0].options, runners[0].plan
     axes = space.axes if space.kind == "grid" else space.columns
+    quoted = lambda value: repr(value) if isinstance(value, str) else label(value)
     return {
         "problem": runners[0].group.problem.name,
         "factory": getattr(factory, "__qualname__", type(factory).__qualname__),
         "space": f"{space.kind} over {', '.join(space.names)}",
-        **{f"axis {name}": ", ".join(map(_label, values)) for name, values in axes},
+        **{f"axis {name}": ", ".join(map(quoted, values)) for name, values in axes},
         "batch_size": "swept" if "batch_size" in space.names else str(plan.batch_size),
         "seeds": ", ".join(map(str, options.seeds)),
         "vary": options.vary,
@@ -53,7 +47,7 @@ def identity(runners: Sequence[Runner], factory: Callable[..., Any] | Any, space
         "float dtype": str(jnp.result_type(float)),
         "device": f"{jax.default_backend()}, {jax.devices()[0].device_kind}",
         "versions": versions(),
-        "data": _digest(_arrays([problem.data for problem in _distinct(runner.group.problem for runner in runners)])),
+        "data": _digest(contents([problem.data for problem in _distinct(runner.group.problem for runner in runners)])),
         "order of examples": _digest(part for runner in runners for part in _order(runner)),
         "programs": _digest(part for runner in runners for part in _programs(runner)),
     }
@@ -78,48 +72,20 @@ def _programs(runner: Runner) -> Iterator[bytes]:
         return outcome.losses, outcome.metrics, None if regularizer is None else regularizer(params)
 
     params, model_state = jax.eval_shape(problem.init, key)
-    yield from _traced(functools.partial(init_lane, recipe, group.make), lane, start, key)
-    yield from _traced(functools.partial(lane_step, recipe), lane, state, batch, weights)
-    yield from _traced(functools.partial(evaluated_lane, recipe), lane, state)
-    yield from _traced(measure, lane, params, model_state, batch)
+    yield from fingerprint(functools.partial(init_lane, recipe, group.make), lane, start, key)
+    yield from fingerprint(functools.partial(lane_step, recipe), lane, state, batch, weights)
+    yield from fingerprint(functools.partial(evaluated_lane, recipe), lane, state)
+    yield from fingerprint(measure, lane, params, model_state, batch)
     if isinstance(recipe.problem, FixedProblem):
-        yield from _traced(problem.init, key)
-    yield from _arrays(group.lanes)
-
-
-def _traced(function: Callable[..., Any], *arguments: Any) -> Iterator[bytes]:
-    program = jax.make_jaxpr(function)(*arguments)
-    yield ADDRESS.sub("", str(program)).encode()
-    yield from _arrays(list(_constants(program)))
-
-
-def _constants(program: Any) -> Iterator[Any]:
-    """All arrays in a program, those of the programs inside it too: its text leaves their values out."""
-    if isinstance(program, ClosedJaxpr):
-        yield from program.consts
-    jaxpr = program.jaxpr if isinstance(program, ClosedJaxpr) else program
-    for equation in jaxpr.eqns:
-        yield from (variable.val for variable in equation.invars if isinstance(variable, Literal))
-        inside = jax.tree.leaves(list(equation.params.values()), is_leaf=lambda x: isinstance(x, (Jaxpr, ClosedJaxpr)))
-        for each in inside:
-            if isinstance(each, (Jaxpr, ClosedJaxpr)):
-                yield from _constants(each)
+        yield from fingerprint(problem.init, key)
+    yield from contents(group.lanes)
 
 
 def _order(runner: Runner) -> Iterator[bytes]:
     """The first epoch's rows, for the first seed; the plan decides the rest in the same way."""
     plan = dataclasses.replace(runner.plan, seed=runner.order_seed(0))
     if not runner.full:
-        yield from _arrays(plan.rows(0, plan.steps_per_epoch))
-
-
-def _arrays(tree: Any) -> Iterator[bytes]:
-    leaves, structure = jax.tree.flatten(tree)
-    yield ADDRESS.sub("", str(structure)).encode()
-    for leaf in leaves:
-        array = np.asarray(jax.random.key_data(leaf) if is_key(leaf) else leaf)
-        yield f"{array.dtype}{array.shape}".encode()
-        yield array.tobytes()
+        yield from contents(plan.rows(0, plan.steps_per_epoch))
 
 
 def _digest(parts: Iterable[bytes]) -> str:
@@ -131,10 +97,6 @@ def _digest(parts: Iterable[bytes]) -> str:
 
 def _distinct(things: Iterable[Any]) -> list[Any]:
     return list({id(thing): thing for thing in things}.values())
-
-
-def _label(value: Any) -> str:
-    return repr(value) if isinstance(value, (bool, int, float, str)) else getattr(value, "__qualname__", str(value))
 
 
 def _shown(value: str, other: str) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 import numpy as np
 
 from jaxopt_course import checks
+from jaxopt_course.sweep.labels import check_labels
 
 __all__ = ["Range", "categorical", "integers", "linear", "log", "read_values"]
 
@@ -42,6 +44,7 @@ def linear(low: float, high: float) -> Range:
     linear(0.0, 1.0)
     """
     low, high = _bounds("linear", low, high)
+    _check_width("linear", high - low)
     return Range(f"linear({low}, {high})", lambda u: [float(x) for x in low + (high - low) * u], None, "linear", low, high)
 
 
@@ -57,6 +60,7 @@ def log(low: float, high: float) -> Range:
     low, high = _bounds("log", low, high)
     if low <= 0:
         raise ValueError(f"log: low must be a number > 0; got {low!r}")
+    _check_width("log", high / low)
     return Range(f"log({low}, {high})", lambda u: [float(x) for x in low * (high / low) ** u], None, "log", low, high)
 
 
@@ -89,7 +93,7 @@ def categorical(values: Iterable[Any]) -> Range:
 
 
 def read_values(where: str, name: str, axis: Any) -> tuple[Any, ...]:
-    """The values of an axis as a tuple of Python numbers, strings, …; raises unless they are finite, hashable and there."""
+    """The values of an axis as a tuple of Python numbers, strings, …; raises unless they are finite, hashable, …"""
     if isinstance(axis, (str, bytes, Mapping)) or getattr(axis, "ndim", 1) != 1:
         raise TypeError(f"{where}: {name} must be a list or an array with one axis; got {axis!r}")
     try:
@@ -100,12 +104,13 @@ def read_values(where: str, name: str, axis: Any) -> tuple[Any, ...]:
     if not values:
         raise ValueError(f"{where}: {name} is empty; give at least one value")
     for value in values:
-        if isinstance(value, (float, complex)) and not np.isfinite(value):
+        if isinstance(value, (int, float, complex)) and not abs(value) <= sys.float_info.max:
             raise ValueError(f"{where}: {name} must be finite; got {value!r}")
         try:
             hash(value)
         except TypeError:
             raise TypeError(f"{where}: {name} has a value that is not hashable: {value!r}") from None
+    check_labels(where, name, values)
     return values
 
 
@@ -115,3 +120,8 @@ def _bounds(where: str, low: Any, high: Any) -> tuple[float, float]:
     if not low < high:
         raise ValueError(f"{where}: low must be below high; got {low!r} and {high!r}")
     return float(low), float(high)
+
+
+def _check_width(where: str, width: float) -> None:
+    if not np.isfinite(width):
+        raise ValueError(f"{where}: low and high are too far apart for floats")

@@ -228,8 +228,8 @@ def _kernels(
         states = first_states(recipe, Call(lambda: optimizer), lanes, points, keys)
         return [Kernel(np.array([row]), recipe, lanes, states)]
     kernels = []
-    for group in match(problem, optimizer, space, None):
-        with tracing(group.named):
+    for group in match(problem, optimizer, space, None, "paths", own=()):
+        with tracing(group.named, "paths"):
             _check_uses(group, data, points[0], keys[0])
             states = first_states(group.recipe, group.make, group.lanes, points, keys)
         places = row * len(space) + np.array(group.members)

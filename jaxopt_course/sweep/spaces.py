@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 
 from jaxopt_course import checks
+from jaxopt_course.sweep.labels import labels
 from jaxopt_course.sweep.ranges import Range, categorical, integers, linear, log, read_values
 
 __all__ = ["Range", "Space", "categorical", "grid", "halton", "integers", "linear", "log", "random", "sobol", "zipped"]
 
 CONFIGURATION = "configuration"
 RESERVED = frozenset(
-    {CONFIGURATION, "seed", "epoch", "loss", "objective", "diverged_step", "rung", "epochs_trained", "bracket"}
+    {CONFIGURATION, "seed", "epoch", "loss", "objective", "diverged_step", "finished", "rung", "epochs_trained", "bracket"}
 )
 POINTS = 2**20  # as many configurations are a mistake
 
@@ -85,16 +86,17 @@ def grid(**axes: Any) -> Space:
         A :class:`Space`; the results get one dimension for each axis.
 
     Raises:
-        ValueError: no axes, an empty axis, a value that is not finite or comes twice. TypeError: something that is not a
-            list of values.
+        ValueError: no axes, an empty axis, a value that is not finite or comes twice, or two that have one name. TypeError:
+            something that is not a list of values.
 
     >>> grid(learning_rate=[0.01, 0.1, 1.0], momentum=[0.0, 0.9])
     grid(learning_rate: 3 values, momentum: 2 values: 6 configurations)
     """
     values, traced = _read("grid", axes)
     for name, column in values.items():
-        if len(set(column)) < len(column):
-            twice = next(value for value in column if column.count(value) > 1)
+        typed = [(type(value), value) for value in column]  # 1 and True are two
+        if len(set(typed)) < len(typed):
+            twice = next(value for kind, value in typed if typed.count((kind, value)) > 1)
             raise ValueError(f"grid: {name} has {twice!r} twice; each value of a grid's axis makes one row of the results")
     if (count := math.prod(map(len, values.values()))) > POINTS:
         raise ValueError(f"grid: {count} configurations are more than {POINTS}; draw some: spaces.random, spaces.sobol")
@@ -274,10 +276,3 @@ def _drawn(kind: str, axes: Mapping[str, Range], unit: np.ndarray) -> Space:
 def _points(kind: str, values: Mapping[str, tuple[Any, ...]], traced: frozenset[str]) -> Space:
     count = len(next(iter(values.values())))
     return Space(kind, tuple(values.items()), ((CONFIGURATION, tuple(range(count))),), traced)
-
-
-def labels(values: tuple[Any, ...]) -> list[Any]:
-    """Numbers, booleans or strings as they are; anything else by its name."""
-    if len({type(value) for value in values}) == 1 and isinstance(values[0], (bool, int, float, str)):
-        return list(values)
-    return [value if isinstance(value, str) else getattr(value, "__name__", str(value)) for value in values]

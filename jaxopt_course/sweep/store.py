@@ -16,8 +16,10 @@ import importlib
 import math
 import os
 import shutil
+import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +40,7 @@ __all__ = ["Store", "check_path", "create"]
 
 EVERY = 1.0  # seconds between two writes, at least
 SHARE = 0.05  # of the time may go into writing
+NOTES = ("identity", "lanes", "seconds", "state")
 FINISHED = {"description": "whether the run is whole", "units": "1"}
 FORMAT: dict[str, Any] = {"zarr_format": 3, "consolidated": False}
 
@@ -46,17 +49,23 @@ def check_path(path: Any) -> Path:
     """The path, if there can be a store at it.
 
     Raises:
-        TypeError: not a path. ImportError: Zarr is not installed. FileExistsError: something else is there.
+        TypeError: not a path. ImportError: Zarr is not installed. FileExistsError: something else is there. OSError: it cannot
+            be written.
     """
-    if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"sweep: store must be a path; got {path!r}")
+    if not isinstance(path, (str, os.PathLike)) or "://" in str(path):
+        raise TypeError(f"sweep: store must be a path of this machine; got {path!r}")
     try:
         importlib.import_module("zarr")
     except ImportError as error:
         raise ImportError("sweep: store needs Zarr: pip install 'jaxopt_course[store]'") from error
-    found = Path(path)
+    found = Path(os.path.expanduser(path))
     if found.exists() and not (found / "sweep" / "zarr.json").exists():
         raise FileExistsError(f"sweep: store must be a new path, or one that a sweep has stored at; {found} is something else")
+    inside = next(folder for folder in (found, *found.absolute().parents) if folder.exists())
+    try:
+        tempfile.TemporaryDirectory(dir=inside).cleanup()
+    except OSError as error:
+        raise OSError(f"sweep: cannot write store {found}: {inside}: {error.strerror}") from error
     return found
 
 
@@ -90,7 +99,7 @@ class Store(Journal):
         clock: of this call.
 
     Raises:
-        ValueError: the store belongs to another sweep; says what differs.
+        ValueError: the store belongs to another sweep; says what differs. Or it is damaged.
     """
 
     def __init__(self, path: Path, identity: Mapping[str, str], table: Table, clock: Clock):
@@ -98,12 +107,14 @@ class Store(Journal):
 
         super().__init__(table, clock)
         self.path, self.done = path, np.zeros(table.diverged.shape, bool)
-        self.notes: Any = zarr.open_group(path, mode="r+", path="sweep")
-        if different := differences(self.notes.attrs["identity"], identity):
+        with _reading(path):
+            self.notes: Any = zarr.open_group(path, mode="r+", path="sweep")
+            there, self.sizes, self.earlier, _ = (self.notes.attrs[name] for name in NOTES)
+        if different := differences(there, identity):
             raise ValueError(f"sweep: store {path} belongs to another sweep: {'; '.join(different)}")
-        _clear(path)
-        self._read()
-        self.earlier = self.notes.attrs["seconds"]
+        with _reading(path):
+            _clear(path)
+            self._read()
         self.touched: set[int] = set()  # seeds with results to be written
         self.wrote, self.took = time.perf_counter(), 0.0
 
@@ -114,7 +125,7 @@ class Store(Journal):
 
     def lanes(self, number: int, fitting: Callable[[], int]) -> int:
         """As many as the store recorded, whatever fits."""
-        return self.notes.attrs["lanes"][number]
+        return self.sizes[number]
 
     def carry(self, members: np.ndarray, seeds: np.ndarray) -> Carry | None:
         """Where the blocks of these lanes stand; None, if they are done."""
@@ -123,7 +134,8 @@ class Store(Journal):
         note = self.notes.attrs["state"]
         if note is None or (note["members"], note["seeds"]) != (members.tolist(), seeds.tolist()):
             return Carry()
-        *states, diverged = _unpacked(self.notes[note["at"]][...], note["leaves"])
+        with _reading(self.path):
+            *states, diverged = _unpacked(self.notes[note["at"]][...], note["leaves"])
         return Carry(note["epoch"], states, diverged)
 
     def add(self, record: Record) -> None:
@@ -184,6 +196,16 @@ class Store(Journal):
         self.notes.create_array(at, data=packed, chunks=packed.shape, compressors=None, overwrite=True)
         block = {"members": record.members.tolist(), "seeds": record.seeds.tolist(), "epoch": record.epoch}
         self.notes.attrs["state"] = {"at": at, "leaves": leaves, **block}
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Say what is wrong if a store cannot be read."""
+    try:
+        yield
+    except Exception as error:  # JSON's, Zarr's, xarray's
+        found = f"{type(error).__name__}: {error}"
+        raise ValueError(f"sweep: store {path} is damaged ({found}); take it away to begin again") from error
 
 
 def _clear(path: Path) -> None:

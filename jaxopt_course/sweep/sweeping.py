@@ -15,7 +15,7 @@ from jaxopt_course.problems.objective import Problem
 from jaxopt_course.sweep.blocks import Clock, Options, Vary
 from jaxopt_course.sweep.execution import Runner
 from jaxopt_course.sweep.identity import identity
-from jaxopt_course.sweep.journal import Journal
+from jaxopt_course.sweep.journal import Journal, is_key
 from jaxopt_course.sweep.matching import match
 from jaxopt_course.sweep.results import Table, versions
 from jaxopt_course.sweep.spaces import Space
@@ -53,7 +53,9 @@ def sweep(
     θᵢ ← θᵢ + updateᵢ(∇Lᵢ(θᵢ)), on one mini-batch for all i
 
     Floats are data: all their values train side by side, ``vmap``-ped inside the loop over batches. Each run is what
-    ``jc.fit(problem, factory(**configuration), batch_size=…, epochs=…, key=seed)`` gives, up to rounding.
+    ``jc.fit(problem, factory(**configuration), batch_size=…, epochs=…, key=seed)`` gives, up to rounding. A factory that looks
+    at a float's value is refused (some of optax's schedules do: ``exponential_decay`` with two swept floats,
+    ``warmup_cosine_decay_schedule``): give such an axis as ``spaces.categorical``.
 
     Args:
         problem: what to train; or a function from swept values to it (a regulariser's λ is data; a width compiles).
@@ -83,9 +85,10 @@ def sweep(
         chooses from it, ``dataset.to_netcdf(path)`` keeps it.
 
     Raises:
-        TypeError, ValueError: a name that nothing takes (with the closest match), that two take, or that changes nothing;
-            a value that an optimizer refuses; a bad number; a budget smaller than one lane; a store of another sweep.
-        FileExistsError: there is something else at ``store``.
+        TypeError, ValueError: a name that nothing takes (with the closest match), that two take, that changes nothing (seen
+            where the axis has two values, or its floats are traced), or that something measured has; a value that an
+            optimizer refuses; a bad number; a budget smaller than one lane; a store of another sweep.
+        FileExistsError, OSError: there is something else at ``store``, or it cannot be written.
 
     >>> import jaxopt_course as jc
     >>> results = sweep(jc.problems.digits(), jc.momentum, jc.grid(learning_rate=[0.01, 0.1], momentum=[0.0, 0.5, 0.9]),
@@ -100,7 +103,7 @@ def sweep(
     path = None if store is None else check_path(store)
     clock, table, incomplete = Clock(), Table(space, options.seeds, options.epochs), False
     runners = [Runner(group, options, clock) for group in match(problem, factory, space, batch_size)]
-    check_uses(runners)
+    check_uses("sweep", runners, space)
     about = describe(runners[0], factory, space)
     journal = Journal(table, clock)
     if path is not None:
@@ -175,19 +178,26 @@ def spent(seconds: tuple[float, float], incomplete: bool) -> dict[str, Any]:
     return {"incomplete": int(incomplete), "compile_seconds": seconds[0], "run_seconds": seconds[1]}
 
 
-def check_uses(runners: Sequence[Runner]) -> None:
-    """Raise for a traced name that reaches no update, in no group."""
+def check_uses(where: str, runners: Sequence[Runner], space: Space) -> None:
+    """Raise for a traced name that reaches no update, in no group; or a name that something measured has."""
     unused = set.intersection(*(set(runner.flow.unused) for runner in runners))
     for name in sorted(unused):
-        raise ValueError(f"sweep: the {runners[0].group.named[name]} does not depend on {name!r}: its factory ignores it")
+        raise ValueError(f"{where}: the {runners[0].group.named[name]} does not depend on {name!r}: its factory ignores it")
+    measured = {split + name for runner in runners for name in runner.names for split in ("", "validation_", "test_")}
+    for name in sorted(measured.intersection(space.names)):
+        raise ValueError(f"{where}: an axis must not be called {name!r}: the problem measures something of this name")
 
 
 def _seeds(where: str, seeds: Any) -> tuple[int, ...]:
-    if isinstance(seeds, (str, bytes)) or not isinstance(seeds, Sequence | np.ndarray | range):
+    if hasattr(seeds, "ndim") and not is_key(seeds):
+        seeds = np.asarray(seeds).tolist()
+    if isinstance(seeds, (str, bytes)) or not isinstance(seeds, Sequence):
         return tuple(range(checks.check_positive_integer(where, "seeds", seeds)))
     for seed in seeds:
         if isinstance(seed, (bool, np.bool_)) or not isinstance(seed, (int, np.integer)):
             raise TypeError(f"{where}: seeds must be a number of seeds, or integers; got {seed!r}")
+        if not -(2**63) <= seed < 2**63:
+            raise ValueError(f"{where}: seeds must be integers of 64 bits; got {seed!r}")
     found = tuple(int(seed) for seed in seeds)
     if not found or len(set(found)) < len(found):
         raise ValueError(f"{where}: seeds must be at least one, each once; got {seeds!r}")

@@ -191,7 +191,12 @@ def test_which_stationary_point_a_path_ends_at_depends_on_its_start():
         ({"optimizers": {"sgd": jc.sgd}}, TypeError, "paths: 'sgd' is a factory: call it"),
         ({"optimizers": {"sgd": 0.1}}, TypeError, "paths: optimizer must be a gradient transformation"),
         ({"optimizers": jc.sgd, "space": {"learning_rate": [0.1]}}, TypeError, "paths: space must come from jc.grid"),
-        ({"optimizers": jc.sgd, "space": jc.grid(rate=[0.1])}, ValueError, "nothing takes 'rate'"),
+        ({"optimizers": jc.sgd, "space": jc.grid(rate=[0.1])}, ValueError, "paths: nothing takes 'rate'"),
+        (
+            {"optimizers": jc.sgd, "space": jc.grid(learning_rate=[0.1], batch_size=[3])},
+            ValueError,
+            "paths: nothing takes 'batch_size' (known: learning_rate)",
+        ),
         ({"optimizers": jc.sgd, "space": jc.grid(start=[0.1])}, ValueError, "paths: an axis must not be called 'start'"),
         (
             {"optimizers": lambda learning_rate: jc.sgd(0.1), "space": jc.grid(learning_rate=[0.1, 0.2])},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -97,6 +99,22 @@ def test_quasi_random_points_are_more_even_than_random_ones():
     assert gap(spaces.random) > gap(spaces.halton)
 
 
+def test_values_that_python_calls_equal_are_two():
+    assert grid(x=[1, True]).coordinates()["x"] == ("x", ["1", "True"])
+
+
+class Plain:
+    """Its text is its address."""
+
+
+def test_labels_are_the_same_in_another_process():
+    made = functools.partial(functools.partial(jc.momentum, 0.1), momentum=0.5, nesterov=None)
+    space = zipped(rule=[made, jc.sgd, Plain(), (jc.sgd, 2)])
+    found = ["momentum(0.1, momentum=0.5, nesterov=None)", "sgd", "<…test_spaces.Plain object>", "(<function sgd>, 2)"]
+    labels = [label.replace(Plain.__module__, "…test_spaces") for label in space.coordinates()["rule"][1]]
+    assert labels == found
+
+
 def test_categorical_axes_take_anything_hashable():
     space = grid(hidden=spaces.categorical([(8,), (16, 8)]), rule=[max, min])
     assert space.configurations()[0] == {"hidden": (8,), "rule": max}
@@ -118,6 +136,7 @@ def test_categorical_axes_take_anything_hashable():
         (lambda: grid(a=[[1], [2]]), TypeError, r"a has a value that is not hashable: \[1\]"),
         (lambda: grid(a=spaces.log(0.1, 1.0)), TypeError, r"got log\(0.1, 1.0\), a range \(spaces.random"),
         (lambda: grid(seed=[1]), ValueError, "an axis must not be called 'seed'"),
+        (lambda: grid(finished=[1]), ValueError, "an axis must not be called 'finished'"),
         (lambda: grid(**{c: np.arange(40) for c in "abcd"}), ValueError, "grid: 2560000 configurations are more than"),
         (lambda: zipped(a=[1, 2], b=[1.0]), ValueError, "axes differ in length: a has 2, b has 1"),
         (lambda: spaces.random(0, a=spaces.linear(0, 1)), ValueError, "num must be an integer from 1"),
@@ -131,6 +150,12 @@ def test_categorical_axes_take_anything_hashable():
         (lambda: spaces.integers(3, 2), ValueError, "integers: low must not be above high"),
         (lambda: spaces.integers(1.5, 2), TypeError, "integers: low must be an integer; got 1.5"),
         (lambda: spaces.categorical([]), ValueError, "categorical: values is empty"),
+        (lambda: grid(a=[0.1, 10**400]), ValueError, "grid: a must be finite; got 1000"),
+        (lambda: grid(a=[lambda: 1, lambda: 2]), ValueError, r"told apart by their names: \['<lambda>', '<lambda>'\]"),
+        (lambda: zipped(a=[1, "1", 1]), ValueError, r"zipped: a has values that cannot be told apart .* \['1', '1'\]"),
+        (lambda: spaces.categorical([len, "len"]), ValueError, "categorical: values has values that cannot be told apart"),
+        (lambda: spaces.linear(-1.7e308, 1.7e308), ValueError, "linear: low and high are too far apart for floats"),
+        (lambda: spaces.log(1e-300, 1e300), ValueError, "log: low and high are too far apart for floats"),
     ],
 )
 def test_bad_spaces_are_refused(make, error, message):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -345,8 +346,40 @@ def test_places_that_hold_something_else_are_refused(tmp_path):
     for path in (tmp_path, tmp_path / "notes.txt"):
         with pytest.raises(FileExistsError, match=r"store must be a new path, or one that .* is something else"):
             base(path)
-    with pytest.raises(TypeError, match="store must be a path; got 3"):
-        base(3)
+    for path in (3, "s3://bucket/sweep.zarr"):
+        with pytest.raises(TypeError, match=f"store must be a path of this machine; got {path!r}"):
+            base(path)
+
+
+def test_places_that_cannot_be_written_are_refused_before_anything_is_traced(tmp_path, traced):
+    (tmp_path / "notes.txt").write_text("mine")
+    for path in (tmp_path / "notes.txt" / "sweep.zarr", tmp_path / "notes.txt" / "more" / "sweep.zarr"):
+        with pytest.raises(OSError, match=r"sweep: cannot write store .*sweep\.zarr: .*notes\.txt: Not a directory"):
+            base(path)
+    assert [each.name for each in tmp_path.iterdir()] == ["notes.txt"]
+    assert traced("init_lanes") == 0
+
+
+def test_a_home_is_found_and_a_new_folder_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert store.check_path("~/new/sweep.zarr") == tmp_path / "new" / "sweep.zarr"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("file", "damaged"),
+    [
+        ("sweep/zarr.json", lambda text: text[:50]),
+        ("sweep/zarr.json", lambda text: text.replace('"lanes"', '"lines"')),
+        ("loss/zarr.json", lambda text: text[:50]),
+        ("zarr.json", lambda text: text[:50]),
+    ],
+)
+def test_a_damaged_store_is_called_so(another, tmp_path, file, damaged):
+    path = shutil.copytree(another, tmp_path / "sweep.zarr")
+    (path / file).write_text(damaged((path / file).read_text()))
+    with pytest.raises(ValueError, match=r"store .*sweep\.zarr is damaged \(\w+: .*\); take it away to begin again"):
+        base(path)
 
 
 def test_without_zarr_the_extra_is_named(tmp_path, monkeypatch):
