@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int
 
 from jaxopt_course.checks import closest
 from jaxopt_course.report.schema import is_loss, label, scale
+from jaxopt_course.types import falls as falls_by_name
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -121,7 +122,7 @@ def outcome(results: xr.Dataset, metric: str = "validation_loss", *, falls: bool
     diverged, values = flat("diverged_step") >= 0, final(metric)
     values = np.where(np.isfinite(values) & ~diverged, values, np.nan) * scale(metric)
     start = np.max(flat(metric)[..., 0], initial=-np.inf) * scale(metric) if "epoch" in results[metric].dims else np.nan
-    lower = is_loss(metric) if falls is None else falls
+    lower = falls_by_name(metric, falls, "plot")
     by = metric.replace("test_", "validation_", 1) if metric.startswith("test_") else metric
     by, sign = (by, 1 if lower else -1) if by in known else ("loss", 1)
     cost = sign * np.where(diverged, np.nan, final(by)).mean(1)

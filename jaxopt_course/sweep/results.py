@@ -136,7 +136,7 @@ def best(
     dims = [dim for dim in results["diverged_step"].dims if dim != "seed"]
     scores = final[metric].transpose(*dims, "seed")
     means = np.asarray(scores.values, float).mean(axis=-1)
-    lower = falls_by_name(metric) if falls is None else falls
+    lower = falls_by_name(metric, falls, "best")
     ranked = np.where(np.isfinite(means), means if lower else -means, math.inf)
     if not np.isfinite(ranked).any():
         raise ValueError(f"best: no configuration has a finite {metric} at the end for all its seeds")

@@ -97,7 +97,7 @@ def tune(
     settings = _settings(options, seeds)
     settings |= {"metric": metric, "problem": _check_metric(problem, factory, space, options.get("batch_size"), metric)}
     settings["factory"] = getattr(factory, "__name__", type(factory).__name__)
-    direction = "minimize" if (falls_by_name(metric) if falls is None else falls) else "maximize"
+    direction = "minimize" if falls_by_name(metric, falls, "tune") else "maximize"
     if study is None:
         study = _new_study(optuna, direction, seed)
     distributions = {name: _distribution(optuna, name, axis) for name, axis in space.items()}

@@ -261,6 +261,7 @@ def test_plot_chooses_a_picture(grid, drawn):
         ({"by": "rate"}, ValueError, "no axis 'rate'"),
         ({"kind": "heat"}, ValueError, "unknown kind 'heat'; did you mean 'heatmap'"),
         ({"kind": "heatmap", "x": "momentum", "by": "momentum"}, ValueError, "x and by must differ; got 'momentum' twice"),
+        ({"falls": "no"}, TypeError, "plot: falls must be None, True or False; got 'no'"),
         ({"theme": "drak"}, ValueError, "unknown theme 'drak'; did you mean 'dark'"),
         ({"interactive": True, "axes": 1}, TypeError, "axes are matplotlib's"),
         ({"results": {}}, ValueError, "results must be a sweep's dataset, or some by name"),

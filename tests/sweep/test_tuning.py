@@ -163,6 +163,7 @@ def test_progress_counts_trials(problems, capsys):
         ({"trials": 0}, ValueError, "trials must be an integer >= 1; got 0"),
         ({"population": 1.5}, TypeError, "population must be an integer >= 1; got 1.5"),
         ({"metric": "validation_los"}, ValueError, "unknown metric 'validation_los'; did you mean 'validation_loss'"),
+        ({"falls": "no"}, TypeError, "tune: falls must be None, True or False; got 'no'"),
         ({"metric": "test_loss"}, ValueError, "metric must not be a test value"),
         ({"epoch": 3}, TypeError, "unknown argument 'epoch'; did you mean 'epochs'"),
         ({"evaluate": "end"}, TypeError, "unknown argument 'evaluate'"),
