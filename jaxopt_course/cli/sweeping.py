@@ -69,6 +69,7 @@ def sweep(
     import jaxopt_course as jc
     from jaxopt_course import checks
     from jaxopt_course.report import files, leaderboard
+    from jaxopt_course.sweep.results import finished
 
     shared.compilation_cache(cache)
     checks.check_positive_integer("sweep", "top", top)
@@ -95,11 +96,15 @@ def sweep(
     written = []
     if output:
         written.append(files.write(output, bytes(results.to_netcdf(engine="scipy"))))
-    shown = _finished(results)
-    if plot:
-        written.append(_picture(shown, metric, plot))
-    print(leaderboard.leaderboard(shown, metric, top))
-    print(_winner(shown, metric))
+    try:
+        shown = finished("sweep", results)
+    except ValueError as error:  # interrupted too early
+        print(error)
+    else:
+        if plot:
+            written.append(_picture(shown, metric, plot))
+        print(leaderboard.leaderboard(shown, metric, top))
+        print(_winner(shown, metric))
     for i, path in enumerate(written):
         print(("\nwritten: " if i == 0 else "         ") + str(path))
     return 130 if results.attrs["incomplete"] else 0
@@ -197,16 +202,6 @@ def _check_metric(problem: Any, metric: str) -> None:
         known = [*names, *(f"validation_{name}" for name in names if problem.data.validation is not None)]
         if metric not in known:
             raise ValueError(f"sweep: unknown metric {metric!r}{closest(metric, known)}")
-
-
-def _finished(results: xr.Dataset) -> xr.Dataset:
-    """Of an interrupted sweep the seeds that all configurations have; if there are none, those that some have."""
-    over = [dim for dim in results["diverged_step"].dims if dim != "seed"]
-    done = results["loss"].isel(epoch=-1, drop=True).notnull() | (results["diverged_step"] >= 0)
-    for kept in (done.all(over), done.any(over)):
-        if kept.any():
-            return results.isel(seed=kept.values.nonzero()[0])
-    return results
 
 
 def _picture(results: xr.Dataset, metric: str, path: Path) -> Path:
