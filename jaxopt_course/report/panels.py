@@ -104,7 +104,7 @@ def curves(
         split = own.axes[by].label if by else None
         return Curves(found, own.title, label, own.axes[x], split, swept.limits(outcomes), own.falls, own.drawn)
     if not isinstance(results, Mapping) or not results:
-        raise ValueError(f"plot: results must be a sweep's dataset, or some by name: {{'adam': …}}; got {results!r}")
+        raise ValueError(f"plot: results must be a sweep's dataset, or some by name: {{'adam': …}}; got {results!r:.200}")
     if by is not None:
         raise ValueError(f"plot: several sweeps have one curve each; got by={by!r}")
     outcomes = {str(name): swept.outcome(one, metric, falls=falls) for name, one in results.items()}
