@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jax.core import Tracer
 
-__all__ = ["Arguments", "Interval", "bind", "check_number", "check_positive_integer", "closest", "intervals"]
+__all__ = ["Arguments", "Interval", "bind", "check_number", "check_positive_integer", "check_sweep", "closest", "intervals"]
 
 
 class Interval(NamedTuple):
@@ -100,6 +100,22 @@ def check_positive_integer(where: str, name: str, value: Any, *, maximum: int | 
     if value < 1 or (maximum is not None and value > maximum):
         raise ValueError(f"{where}: {name} must be {accepted}; got {value!r}")
     return int(value)
+
+
+def check_sweep(where: str, results: Any, dims: Iterable[str] = ("seed",)) -> None:
+    """Raise unless these are a sweep's results, an ``xarray.Dataset`` as ``jc.sweep`` returns it, with these dimensions.
+
+    Raises:
+        TypeError: no dataset. ValueError: another dataset, or without these dimensions.
+    """
+    if not all(hasattr(results, name) for name in ("data_vars", "coords", "sizes")):
+        raise TypeError(f"{where}: results must be what jc.sweep returned; got {results!r:.200}")
+    if "diverged_step" not in results.data_vars:
+        raise ValueError(f"{where}: results must be what jc.sweep returned; got a dataset with {list(results.variables)}")
+    for name in dims:
+        if name not in results.dims:
+            hint = f"; .isel({name}=[0]) keeps the dimension, which .isel({name}=0) drops"
+            raise ValueError(f"{where}: results must have the dimension {name!r} that jc.sweep's have{hint}")
 
 
 def intervals(function: Callable) -> dict[str, Interval]:

@@ -173,12 +173,19 @@ def _foreign(where: str, name: str, function: Callable[[Any], Any]) -> Schedule:
     return Schedule(function)
 
 
-def falls(name: str) -> bool:
-    """Whether less of a quantity is better, as its name says: losses, errors and objectives fall.
+def falls(name: str, given: bool | None = None, where: str = "falls") -> bool:
+    """Whether less of a quantity is better: as ``given``; or as its name says: losses, errors and objectives fall.
 
-    >>> falls("validation_loss"), falls("mean_absolute_error"), falls("accuracy")
-    (True, True, False)
+    Raises:
+        TypeError: ``given`` is not None, True or False; the message begins with ``where``.
+
+    >>> falls("validation_loss"), falls("mean_absolute_error"), falls("accuracy"), falls("accuracy", True)
+    (True, True, False, True)
     """
+    if given is not None:
+        if not isinstance(given, (bool, np.bool_)):
+            raise TypeError(f"{where}: falls must be None, True or False; got {given!r}")
+        return bool(given)
     return any(word in name for word in ("loss", "error", "objective"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -69,9 +70,12 @@ def sweep(
     import jaxopt_course as jc
     from jaxopt_course import checks
     from jaxopt_course.report import files, leaderboard
+    from jaxopt_course.sweep.results import finished
 
     shared.compilation_cache(cache)
     checks.check_positive_integer("sweep", "top", top)
+    if memory is not None:
+        checks.check_number("sweep", "--memory", memory, checks.Interval(0, open_low=True))
     for path in filter(None, (output, plot)):
         files.writable(path)  # found out before the training, not after
     if plot and plot.suffix not in (".png", ".html"):
@@ -80,7 +84,8 @@ def sweep(
         raise ValueError(f"sweep: metric must not be a test value, which is reported, not chosen by; got {metric!r}")
     factory, chosen = _factory(optimizer), _space(space, axis, points, draw_seed, optimizer)
     trained = shared.problem(problem, model, folder, chosen.names)
-    _check_metric(trained, metric)
+    _check_metric(trained, chosen, metric)
+    _check_needed(optimizer, factory, chosen)
     results = jc.sweep(
         trained,
         factory,
@@ -95,11 +100,15 @@ def sweep(
     written = []
     if output:
         written.append(files.write(output, bytes(results.to_netcdf(engine="scipy"))))
-    shown = _finished(results)
-    if plot:
-        written.append(_picture(shown, metric, plot))
-    print(leaderboard.leaderboard(shown, metric, top))
-    print(_winner(shown, metric))
+    try:
+        shown = finished("sweep", results)
+    except ValueError as error:  # interrupted too early
+        print(error)
+    else:
+        if plot:
+            written.append(_picture(shown, metric, plot))
+        print(leaderboard.leaderboard(shown, metric, top))
+        print(_winner(shown, metric))
     for i, path in enumerate(written):
         print(("\nwritten: " if i == 0 else "         ") + str(path))
     return 130 if results.attrs["incomplete"] else 0
@@ -154,7 +163,10 @@ def _axis(text: str, values: str, drawn: bool) -> Any:
 
     kind, *numbers = values.split(":")
     if kind not in ("log", "linear", "integers"):
-        listed = [_value(each.strip()) for each in values.split(",")]
+        texts = [each.strip() for each in values.split(",")]
+        if not all(texts):
+            raise ValueError(f"sweep: --axis must be {FORM}; got {text!r}, with an empty value")
+        listed = [_value(each) for each in texts]
         return spaces.categorical(listed) if drawn else listed
     try:
         ends = [int(x) if kind == "integers" else float(x) for x in numbers[:2]]
@@ -167,11 +179,14 @@ def _axis(text: str, values: str, drawn: bool) -> Any:
     own = getattr(spaces, kind)(*ends)  # checks its ends
     if drawn:
         return own
+    count = int(ends[1]) - int(ends[0]) + 1 if kind == "integers" else counts[0]
+    if count > spaces.POINTS:
+        raise ValueError(f"sweep: --axis {text!r}: {count} values are more than {spaces.POINTS}")
     if kind == "integers":
         return list(range(int(ends[0]), int(ends[1]) + 1))
-    if counts[0] < 2:
-        raise ValueError(f"sweep: --axis {text!r}: COUNT must be an integer >= 2; got {counts[0]}")
-    return (np.geomspace if kind == "log" else np.linspace)(ends[0], ends[1], counts[0])
+    if count < 2:
+        raise ValueError(f"sweep: --axis {text!r}: COUNT must be an integer >= 2; got {count}")
+    return (np.geomspace if kind == "log" else np.linspace)(ends[0], ends[1], count)
 
 
 def _value(text: str) -> Any:
@@ -186,27 +201,28 @@ def _value(text: str) -> Any:
     return text
 
 
-def _check_metric(problem: Any, metric: str) -> None:
-    """Raise for a metric that the problem does not have, before it trains; what a swept problem has is found out after."""
+def _check_metric(problem: Any, space: Any, metric: str) -> None:
+    """Raise for a metric that the problem, or the first of several, does not have, before it trains."""
     from jaxopt_course.checks import closest
     from jaxopt_course.problems import Problem
     from jaxopt_course.training.step import metric_names
 
-    if isinstance(problem, Problem):
-        names = ["loss", *metric_names(problem), "objective"]
-        known = [*names, *(f"validation_{name}" for name in names if problem.data.validation is not None)]
-        if metric not in known:
-            raise ValueError(f"sweep: unknown metric {metric!r}{closest(metric, known)}")
+    if not isinstance(problem, Problem):
+        taken = inspect.signature(problem).parameters
+        problem = problem(**{name: value for name, value in space.configurations()[0].items() if name in taken})
+    names = ["loss", *metric_names(problem)] + ["objective"] * (problem.regularizer is not None)
+    known = [*names, *(f"validation_{name}" for name in names if problem.data.validation is not None)]
+    if metric not in known:
+        raise ValueError(f"sweep: unknown metric {metric!r}{closest(metric, known)}")
 
 
-def _finished(results: xr.Dataset) -> xr.Dataset:
-    """Of an interrupted sweep the seeds that all configurations have; if there are none, those that some have."""
-    over = [dim for dim in results["diverged_step"].dims if dim != "seed"]
-    done = results["loss"].isel(epoch=-1, drop=True).notnull() | (results["diverged_step"] >= 0)
-    for kept in (done.all(over), done.any(over)):
-        if kept.any():
-            return results.isel(seed=kept.values.nonzero()[0])
-    return results
+def _check_needed(optimizer: str, factory: Any, space: Any) -> None:
+    """Raise for an argument that the optimizer must have; for names that nothing takes, ``jc.sweep`` does."""
+    parameters = inspect.signature(factory).parameters
+    needed = [p.name for p in parameters.values() if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    missing = [name for name in needed if name not in space.names]
+    if missing and parameters.keys() & {*space.names}:
+        raise ValueError(f"sweep: {optimizer} needs a value for {missing[0]}: --axis {missing[0]}=VALUE,VALUE,…")
 
 
 def _picture(results: xr.Dataset, metric: str, path: Path) -> Path:

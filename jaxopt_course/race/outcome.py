@@ -165,7 +165,7 @@ def _table(meet: Meet, names: list[str], metric: str, level: float, interrupted:
         estimates = [statistics.confidence_interval(scores[m][name], level) for name in names]
         for suffix, part in (("", "mean"), ("_low", "low"), ("_high", "high")):
             columns[m + suffix] = [getattr(estimate, part) for estimate in estimates]
-    lower = falls(metric) if meet.falls is None else meet.falls
+    lower = falls(metric, meet.falls)
     ranked = f"test_{metric}"
     means = np.array(columns[ranked]) * (1 if lower else -1)
     best = names[int(np.nanargmin(means))] if np.isfinite(means).any() else names[0]

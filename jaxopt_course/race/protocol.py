@@ -25,6 +25,7 @@ from jaxopt_course.training.fit import fit
 from jaxopt_course.training.progress import Progress
 from jaxopt_course.training.result import Result
 from jaxopt_course.training.step import metric_names
+from jaxopt_course.types import falls as falls_by_name
 
 __all__ = ["race"]
 
@@ -81,6 +82,7 @@ def race(
     metrics = [*metric_names(problem), "loss"]
     if metric is not None and metric not in metrics:
         raise ValueError(f"race: unknown metric {metric!r}{checks.closest(metric, metrics)}")
+    falls = None if falls is None else falls_by_name("", falls, "race")
     tried = (TUNING_SEED, *range(TUNING_SEED + seeds + 1, TUNING_SEED + seeds + tuning_seeds))  # the final runs' are others
     meet, interrupted = Meet(problem, seeds, batch_size, epochs, tried, falls=falls), False
     with Progress(sum(len(c.learning_rates) * tuning_seeds + seeds for c in entrants), progress, unit="run") as bar:

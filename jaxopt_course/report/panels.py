@@ -104,7 +104,7 @@ def curves(
         split = own.axes[by].label if by else None
         return Curves(found, own.title, label, own.axes[x], split, swept.limits(outcomes), own.falls, own.drawn)
     if not isinstance(results, Mapping) or not results:
-        raise ValueError(f"plot: results must be a sweep's dataset, or some by name: {{'adam': …}}; got {results!r}")
+        raise ValueError(f"plot: results must be a sweep's dataset, or some by name: {{'adam': …}}; got {results!r:.200}")
     if by is not None:
         raise ValueError(f"plot: several sweeps have one curve each; got by={by!r}")
     outcomes = {str(name): swept.outcome(one, metric, falls=falls) for name, one in results.items()}
@@ -135,9 +135,7 @@ def table(own: Outcome, x: str | None, by: str | None) -> Table:
         raise ValueError(f"plot: a heat map needs two axes; only {', '.join(own.axes)} was swept")
     x = x or _defaults(own, None, by)[0]
     by = by or next(name for name in own.axes if name != x)
-    across, up = own.axis(x), own.axis(by)
-    if x == by:
-        raise ValueError(f"plot: x and by must differ; got {x!r} twice")
+    across, up = _differ(own, x, by)
     means, diverged, costs = (np.full((len(up.values), len(across.values)), fill) for fill in (np.nan, 0.0, np.inf))
     for place in np.ndindex(means.shape):
         if (c := _lowest(own, (up.at == place[0]) & (across.at == place[1]))) is not None:
@@ -179,7 +177,7 @@ def _split(own: Outcome, x: str, by: str | None) -> dict[str, Curve]:
     """A curve for each value of ``by`` (its text; "" if there is none). At each value of ``x``, of the configurations that
     differ in other axes, the best one's result.
     """
-    along, split = own.axis(x), own.axis(by) if by else None
+    along, split = _differ(own, x, by) if by else (own.axis(x), None)
     found = {}
     for k, name in enumerate(split.texts if split else [""]):
         mine = np.ones(len(own.mean), bool) if split is None else split.at == k
@@ -188,6 +186,12 @@ def _split(own: Outcome, x: str, by: str | None) -> dict[str, Curve]:
         best = int(np.argmin(own.cost[at])) if np.isfinite(own.cost[at]).any() else -1
         found[name] = Curve(along.positions[list(chosen)], own.mean[at], own.low[at], own.high[at], own.diverged[at], best)
     return found
+
+
+def _differ(own: Outcome, x: str, by: str) -> tuple[Axis, Axis]:
+    if x == by:
+        raise ValueError(f"plot: x and by must differ; got {x!r} twice")
+    return own.axis(x), own.axis(by)
 
 
 def _lowest(own: Outcome, among: np.ndarray) -> int | None:

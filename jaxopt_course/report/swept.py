@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from jaxopt_course.checks import closest
+from jaxopt_course.checks import check_sweep, closest
 from jaxopt_course.report.schema import is_loss, label, scale
+from jaxopt_course.types import falls as falls_by_name
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -105,14 +106,15 @@ def outcome(results: xr.Dataset, metric: str = "validation_loss", *, falls: bool
         falls: whether less of it is better; by default as its name says.
 
     Raises:
-        ValueError: no such metric; or the dataset is not a sweep's.
+        TypeError, ValueError: no such metric, no axis; or these are not a sweep's results.
     """
-    if "diverged_step" not in results or "seed" not in results["diverged_step"].dims:
-        raise ValueError(f"plot: results must be what jc.sweep returned; got a dataset with {list(results.variables)}")
+    check_sweep("plot", results)
     known = [str(name) for name in results.data_vars if "seed" in results[name].dims and name != "diverged_step"]
     if metric not in known:
         raise ValueError(f"plot: unknown metric {metric!r}{closest(metric, known)}")
     dims = [str(dim) for dim in results["diverged_step"].dims if dim != "seed"]
+    if not dims:
+        raise ValueError("plot: results must have an axis of configurations; .isel(…=[0]) keeps it, where .isel(…=0) drops it")
     drawn = dims == [CONFIGURATION]
     names = [str(name) for name in results.coords if results[name].dims == (CONFIGURATION,) and name != CONFIGURATION]
     names = names if drawn else dims
@@ -121,7 +123,7 @@ def outcome(results: xr.Dataset, metric: str = "validation_loss", *, falls: bool
     diverged, values = flat("diverged_step") >= 0, final(metric)
     values = np.where(np.isfinite(values) & ~diverged, values, np.nan) * scale(metric)
     start = np.max(flat(metric)[..., 0], initial=-np.inf) * scale(metric) if "epoch" in results[metric].dims else np.nan
-    lower = is_loss(metric) if falls is None else falls
+    lower = falls_by_name(metric, falls, "plot")
     by = metric.replace("test_", "validation_", 1) if metric.startswith("test_") else metric
     by, sign = (by, 1 if lower else -1) if by in known else ("loss", 1)
     cost = sign * np.where(diverged, np.nan, final(by)).mean(1)

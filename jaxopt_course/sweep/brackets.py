@@ -55,7 +55,7 @@ def read_rules(where: str, metric: str, falls: bool | None, eta: int, min_epochs
     ends = [first]
     while ends[-1] * eta <= last:
         ends.append(ends[-1] * eta)
-    return Rules(metric, falls_by_name(metric) if falls is None else falls, int(eta), (*ends[:-1], last))
+    return Rules(metric, falls_by_name(metric, falls, where), int(eta), (*ends[:-1], last))
 
 
 def deal(space: Space, eta: int, rungs: int) -> list[Bracket]:

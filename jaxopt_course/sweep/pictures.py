@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from jaxopt_course.checks import closest
+from jaxopt_course.sweep.results import finished
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -44,7 +46,8 @@ def plot(
 
     Raises:
         TypeError: an option that the picture does not have.
-        ValueError: an unknown metric, axis, kind or theme (with the closest match); results that are not a sweep's.
+        ValueError: an unknown metric, axis, kind or theme (with the closest match); results that are not a sweep's, or of one
+            that was interrupted before anything was finished. Else its finished seeds are drawn.
 
     >>> import jaxopt_course as jc
     >>> results = jc.sweep(jc.problems.digits(), jc.momentum, jc.grid(learning_rate=[0.01, 0.1, 1.0], momentum=[0.5, 0.9]),
@@ -53,6 +56,7 @@ def plot(
     'final validation loss'
     """
     import xarray as xr
+    from matplotlib.axes import Axes
 
     from jaxopt_course.report import interactive as page
     from jaxopt_course.report import sweeps, swept
@@ -60,11 +64,20 @@ def plot(
     if kind is not None and kind not in get_args(Kind):
         raise ValueError(f"plot: unknown kind {kind!r}{closest(str(kind), get_args(Kind))}")
     if isinstance(results, xr.Dataset):
+        results = finished("plot", results)
         chosen = kind or swept.usual_kind(results)
     elif kind in (None, "sensitivity"):
         chosen = "sensitivity"
     else:
         raise ValueError(f"plot: several sweeps are compared by kind='sensitivity'; got {kind!r}")
+    if isinstance(results, Mapping) and not isinstance(results, xr.Dataset):
+        results = {name: finished("plot", one) for name, one in results.items()}
     if interactive and "axes" in options:
         raise TypeError("plot: axes are matplotlib's; they cannot be drawn on with interactive=True")
-    return getattr(page if interactive else sweeps, chosen)(results, metric, **options)
+    if not isinstance(options.get("axes"), Axes | None):
+        raise TypeError(f"plot: axes must be matplotlib's Axes; got {options['axes']!r}")
+    draw = getattr(page if interactive else sweeps, chosen)
+    known = list(inspect.signature(draw).parameters)[2:]
+    for name in options.keys() - {*known}:
+        raise TypeError(f"plot: unknown option {name!r} of {chosen}{closest(name, known)}")
+    return draw(results, metric, **options)

@@ -18,7 +18,7 @@ from jaxopt_course.types import falls as falls_by_name
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Table", "best"]
+__all__ = ["Table", "best", "finished"]
 
 DESCRIPTIONS = {
     "seed": "the run's key: what jc.fit(..., key=seed) takes",
@@ -95,6 +95,23 @@ class Table:
         return dataset
 
 
+def finished(where: str, results: xr.Dataset) -> xr.Dataset:
+    """Of an interrupted sweep the seeds that all configurations have; if there are none, those that some have.
+
+    Raises:
+        TypeError, ValueError: not a sweep's results, or interrupted before any run was finished.
+    """
+    checks.check_sweep(where, results)
+    if not results.attrs.get("incomplete"):
+        return results
+    over = [dim for dim in results["diverged_step"].dims if dim != "seed"]
+    done = results["loss"].isel(epoch=-1, drop=True, missing_dims="ignore").notnull() | (results["diverged_step"] >= 0)
+    for kept in (done.all(over), done.any(over)):
+        if kept.any():
+            return results.isel(seed=kept.values.nonzero()[0])
+    raise ValueError(f"{where}: the sweep was interrupted before any configuration was finished")
+
+
 def best(
     results: xr.Dataset, metric: str = "validation_loss", *, falls: bool | None = None, level: float = 0.95
 ) -> xr.Dataset:
@@ -103,6 +120,7 @@ def best(
     argmin_c meanₛ metric(c, s); then for each quantity q: mean ± t · s/√n over seeds
 
     A configuration with a diverged or missing seed is not chosen: averaging the seeds that survived would reward divergence.
+    Of an interrupted sweep, the seeds count that all configurations have; if there are none, those that some have.
 
     Args:
         results: what ``jc.sweep`` returned, or ``xarray.open_dataset`` of it.
@@ -111,11 +129,12 @@ def best(
         level: of the confidence intervals (Student's t).
 
     Returns:
-        A dataset without axes: the chosen hyperparameters as coordinates; for each quantity ``q``, ``q_low``, ``q_high``:
-        mean and interval (NaN with one seed).
+        A dataset without axes: the chosen hyperparameters as coordinates (numbers, or their labels: an axis of functions, or
+        of several types, has names); for each quantity ``q``, ``q_low``, ``q_high``: mean and interval (NaN with one seed).
 
     Raises:
-        ValueError: an unknown metric (with the closest match), a test metric, or no configuration with all its seeds.
+        TypeError, ValueError: an unknown metric (with the closest match), a test metric, or no configuration with all its
+            seeds; ``level`` is not in (0, 1); not a sweep's results, or one whose ``seed`` or ``epoch`` was dropped.
 
     >>> import jaxopt_course as jc
     >>> from jaxopt_course.sweep import sweep
@@ -126,7 +145,11 @@ def best(
     """
     from jaxopt_course.statistics import confidence_interval
 
-    results = results.drop_vars("finished", errors="ignore")  # which a stored sweep's have
+    checks.check_sweep("best", results, ("seed", "epoch"))
+    results = finished("best", results).drop_vars("finished", errors="ignore")  # which a stored sweep's have
+    checks.check_number("best", "level", level, checks.Interval(0, 1, open_low=True, open_high=True))
+    if not isinstance(metric, str):
+        raise TypeError(f"best: metric must be a string; got {metric!r}")
     names = [str(name) for name in results.data_vars if "epoch" in results[name].dims]
     if metric.startswith("test_"):
         raise ValueError(f"best: metric must not be a test value, which is reported, not chosen by; got {metric!r}")
@@ -136,7 +159,7 @@ def best(
     dims = [dim for dim in results["diverged_step"].dims if dim != "seed"]
     scores = final[metric].transpose(*dims, "seed")
     means = np.asarray(scores.values, float).mean(axis=-1)
-    lower = falls_by_name(metric) if falls is None else falls
+    lower = falls_by_name(metric, falls, "best")
     ranked = np.where(np.isfinite(means), means if lower else -means, math.inf)
     if not np.isfinite(ranked).any():
         raise ValueError(f"best: no configuration has a finite {metric} at the end for all its seeds")

@@ -12,12 +12,13 @@ import optax
 
 from jaxopt_course import checks
 from jaxopt_course.problems.objective import Problem
+from jaxopt_course.sweep.blocks import Clock
+from jaxopt_course.sweep.execution import Runner
 from jaxopt_course.sweep.matching import match
 from jaxopt_course.sweep.ranges import Range
-from jaxopt_course.sweep.spaces import categorical, check_ranges, labels, zipped
-from jaxopt_course.sweep.sweeping import sweep
+from jaxopt_course.sweep.spaces import Space, categorical, check_ranges, labels, zipped
+from jaxopt_course.sweep.sweeping import check_uses, describe, read_options, sweep
 from jaxopt_course.training.progress import Progress
-from jaxopt_course.training.step import metric_names
 from jaxopt_course.types import falls as falls_by_name
 
 if TYPE_CHECKING:
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
 __all__ = ["tune"]
 
 SETTINGS = "jaxopt_course"  # the study's attribute with what every trial has in common
+PLAIN = (bool, int, float, str, type(None))  # what Optuna keeps as it is
+KEPT = ("progress", "store")  # what has no place among a sweep's checked options
+FIXED = {
+    "evaluate": "a trial reports the metric after each epoch",
+    "store": "the study keeps the trials: study=optuna.create_study(storage='sqlite:///tune.db')",
+}
 
 
 def tune(
@@ -67,12 +74,14 @@ def tune(
         options: ``batch_size``, ``epochs``, ``vary``, ``sampler`` (of examples), ``lanes``, … as for ``jc.sweep``.
 
     Returns:
-        The study: ``study.best_params`` are arguments for ``factory``; ``optuna.visualization`` and Optuna's dashboard show
-        the rest. Ctrl-C ends the search early: trials under way are told as failed.
+        The study: ``study.best_params`` are arguments for ``factory``, but a category that is no number, boolean, string or
+        None (a function) stands there by its name; ``optuna.visualization`` and Optuna's dashboard show the rest. Ctrl-C ends
+        the search early: trials under way are told as failed.
 
     Raises:
         ImportError: Optuna is not installed (``pip install 'jaxopt_course[tune]'``).
-        TypeError, ValueError: as for ``jc.sweep``; or the study is of another direction, space, or setting.
+        TypeError, ValueError: as for ``jc.sweep``, before the first trial, where a range's end or a category is refused; or
+            the study is of another direction, space, or setting.
 
     >>> import jaxopt_course as jc
     >>> study = tune(jc.problems.digits(), jc.sgd, {"learning_rate": jc.spaces.log(1e-4, 10.0)}, trials=8, population=4,
@@ -89,18 +98,19 @@ def tune(
         validation [A3].
     """
     optuna = _import()
-    if not isinstance(space, Mapping):
-        raise TypeError(f"tune: space must be name → range: {{'learning_rate': jc.spaces.log(1e-4, 1.0)}}; got {space!r}")
+    if not isinstance(space, Mapping) or not space:
+        error = ValueError if isinstance(space, Mapping) else TypeError
+        raise error(f"tune: space must be name → range: {{'learning_rate': jc.spaces.log(1e-4, 1.0)}}; got {space!r}")
     check_ranges("tune", space)
     left = checks.check_positive_integer("tune", "trials", trials)
     population = checks.check_positive_integer("tune", "population", population)
-    settings = _settings(options, seeds)
-    settings |= {"metric": metric, "problem": _check_metric(problem, factory, space, options.get("batch_size"), metric)}
-    settings["factory"] = getattr(factory, "__name__", type(factory).__name__)
-    direction = "minimize" if (falls_by_name(metric) if falls is None else falls) else "maximize"
-    if study is None:
-        study = _new_study(optuna, direction, seed)
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
+        raise ValueError(f"tune: seed must be an integer from 0 to 2**32 - 1; got {seed!r}")
     distributions = {name: _distribution(optuna, name, axis) for name, axis in space.items()}
+    settings = _settings(problem, factory, space, metric, options | {"seeds": seeds})
+    direction = "minimize" if falls_by_name(metric, falls, "tune") else "maximize"
+    own = study is None
+    study = _new_study(optuna, direction, seed) if study is None else study
     _check_study(optuna, study, direction, settings, distributions)
     study.set_user_attr(SETTINGS, settings)
     with Progress(trials, progress, "tune", "trial") as bar:
@@ -118,6 +128,9 @@ def tune(
                     study.tell(trial, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
                 if isinstance(error, KeyboardInterrupt) and left < trials:
                     break
+                if left < trials:
+                    kept = "lost; give study=, to keep them" if own else "kept in the study"
+                    error.add_note(f"tune: the {trials - left} trials before are {kept}")
                 raise
             if results.attrs["incomplete"]:
                 break
@@ -142,9 +155,8 @@ def _train(
     for members in together.values():
         size = min(2 ** math.ceil(math.log2(len(members))), max(population, len(members)))
         filled += members + members[-1:] * (size - len(members))
-    columns = {name: [tried[i][name] for i in filled] for name in space}
-    axes = {name: categorical(column) if space[name].kind == "categorical" else column for name, column in columns.items()}
-    return sweep(problem, factory, zipped(**axes), evaluate="epoch", **options), [filled.index(i) for i in range(len(tried))]
+    results = sweep(problem, factory, _pairs(space, [tried[i] for i in filled]), evaluate="epoch", **options)
+    return results, [filled.index(i) for i in range(len(tried))]
 
 
 def _tell(optuna: Any, study: optuna.Study, trial: optuna.Trial, result: xr.Dataset, metric: str) -> None:
@@ -185,58 +197,86 @@ def _import() -> Any:
     return optuna
 
 
+def _choices(axis: Range) -> list[Any]:
+    """A category as Optuna keeps it: None, booleans, numbers and strings as they are, anything else by its name."""
+    values = axis.values or ()
+    return [value if isinstance(value, PLAIN) else name for value, name in zip(values, labels(values), strict=True)]
+
+
+def _ends(axis: Range) -> tuple[Any, ...]:
+    """The lowest and the highest of a range, or all its categories. Optuna's floats include the end, which ours do not."""
+    if axis.values is not None:
+        return axis.values
+    if axis.kind == "integers":
+        return int(axis.low), int(axis.high)
+    return axis.low, math.nextafter(axis.high, axis.low)
+
+
 def _distribution(optuna: Any, name: str, axis: Range) -> Any:
-    """Optuna's description of a range. Its floats include the upper end, which ours do not."""
+    """Optuna's description of a range."""
     found = optuna.distributions
     if axis.values is not None:
-        choices = labels(axis.values)
-        if len(set(map(str, choices))) < len(choices):
+        choices = _choices(axis)
+        if min(len(set(choices)), len(set(map(str, choices)))) < len(choices):
             raise ValueError(f"tune: {name} has values that cannot be told apart by their names: {choices}")
         return found.CategoricalDistribution(choices)
     if axis.kind == "integers":
-        return found.IntDistribution(int(axis.low), int(axis.high))
-    return found.FloatDistribution(axis.low, math.nextafter(axis.high, axis.low), log=axis.kind == "log")
+        return found.IntDistribution(*_ends(axis))
+    return found.FloatDistribution(*_ends(axis), log=axis.kind == "log")
 
 
 def _value(axis: Range, param: Any) -> Any:
     """What the factory takes, of what Optuna knows."""
-    return param if axis.values is None else axis.values[labels(axis.values).index(param)]
+    return param if axis.values is None else dict(zip(_choices(axis), axis.values, strict=True))[param]
 
 
-def _settings(options: Mapping[str, Any], seeds: Any) -> dict[str, Any]:
-    """What all trials of a study have in common; raises for what ``jc.sweep`` does not take."""
-    known = {name: p.default for name, p in inspect.signature(sweep).parameters.items() if p.default is not p.empty}
-    known = {name: value for name, value in known.items() if name not in ("evaluate", "progress", "seeds")}
-    for name in options:
-        if name not in known:
-            raise TypeError(f"tune: unknown argument {name!r}{checks.closest(name, known)}")
-    chosen = {name: value for name, value in {**known, **options}.items() if name not in ("lanes", "memory")}
-    plain = lambda value: value if isinstance(value, (int, float, str)) or value is None else str(value)
-    return {name: plain(value) for name, value in {**chosen, "seeds": seeds}.items()}
+def _pairs(space: Mapping[str, Range], rows: Sequence[Mapping[str, Any]]) -> Space:
+    """Configurations, one after another, as ``jc.sweep`` takes them."""
+    columns = {name: [row[name] for row in rows] for name in space}
+    return zipped(**{name: categorical(c) if space[name].kind == "categorical" else c for name, c in columns.items()})
 
 
-def _check_metric(problem: Any, factory: Any, space: Mapping[str, Range], batch_size: Any, metric: str) -> str:
-    """Raise unless the metric is measured, and the names fit; the problem's name. By a configuration in the middle."""
-    middle = {name: axis.at(np.array([0.5])) for name, axis in space.items()}
-    axes = {name: categorical(values) if space[name].kind == "categorical" else values for name, values in middle.items()}
-    chosen = match(problem, factory, zipped(**axes), None if "batch_size" in space else batch_size)[0].problem
-    trained = ["loss", *metric_names(chosen)] + ["objective"] * (chosen.regularizer is not None)
-    validated = [f"validation_{name}" for name in trained] if chosen.data.validation is not None else []
+def _settings(
+    problem: Any, factory: Any, space: Mapping[str, Range], metric: Any, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What all trials of a study have in common; raises for what a trial would raise.
+
+    By the configuration in the middle, and those around it: every category, each range's lowest and highest value.
+    """
+    if not isinstance(metric, str):
+        raise TypeError(f"tune: metric must be a string; got {metric!r}")
     if metric.startswith("test_"):
         raise ValueError(f"tune: metric must not be a test value, which is reported, not chosen by; got {metric!r}")
-    if metric not in (*trained, *validated):
-        raise ValueError(f"tune: unknown metric {metric!r}{checks.closest(metric, (*trained, *validated))}")
-    return chosen.name
+    known = {name: p.default for name, p in inspect.signature(sweep).parameters.items() if p.default is not p.empty}
+    for name in options:
+        if name in FIXED:
+            raise TypeError(f"tune: {name} cannot be given: {FIXED[name]}")
+        if name not in known:
+            raise TypeError(f"tune: unknown argument {name!r}{checks.closest(name, known.keys() - FIXED.keys())}")
+    middle = {name: axis.at(np.array([0.5]))[0] for name, axis in space.items()}
+    around = _pairs(space, [middle, *(middle | {name: end} for name, axis in space.items() for end in _ends(axis))])
+    read = read_options("tune", around, **{name: value for name, value in {**known, **options}.items() if name not in KEPT})
+    runners = [Runner(group, read, Clock()) for group in match(problem, factory, around, options.get("batch_size"))]
+    check_uses(runners)
+    splits = lambda runner: ("", "validation_") if runner.group.problem.data.validation is not None else ("",)
+    measured = set.intersection(*({split + name for split in splits(each) for name in each.names} for each in runners))
+    if metric not in measured:
+        raise ValueError(f"tune: unknown metric {metric!r}{checks.closest(metric, measured)}")
+    about = describe(runners[0], factory, around)
+    common = {name: about[name] for name in ("problem", "factory", "batch_size", "epochs", "vary", "sampler")}
+    return common | {"seeds": list(read.seeds), "drop_remainder": bool(read.drop_remainder), "metric": metric}
 
 
 def _check_study(
     optuna: Any, study: optuna.Study, direction: str, settings: Mapping[str, Any], distributions: Mapping[str, Any]
 ) -> None:
-    """Raise for a study that belongs to another search."""
+    """Raise for what is no study, or one that belongs to another search."""
+    if not isinstance(study, optuna.Study):
+        raise TypeError(f"tune: study must be an optuna.Study: optuna.create_study(storage='sqlite:///…'); got {study!r}")
     directions = [each.name.lower() for each in study.directions]
     if directions != [direction]:
-        metric = settings["metric"]
-        raise ValueError(f"tune: {metric} is to {direction}; the study is to {' and '.join(directions)}: give it direction=")
+        told = f"{settings['metric']} is to {direction}; the study is to {' and '.join(directions)}"
+        raise ValueError(f"tune: {told}: make it by optuna.create_study(direction={direction!r})")
     before = study.user_attrs.get(SETTINGS, settings)
     for name, value in settings.items():
         if before.get(name) != value:

@@ -171,7 +171,7 @@ def early_stopping(
     """
     checks.check_number("early_stopping", "min_delta", min_delta, Interval(0))
     patience = checks.check_positive_integer("early_stopping", "patience", patience)
-    return EarlyStopping(metric, patience, float(min_delta), types.falls(metric) if falls is None else falls)
+    return EarlyStopping(metric, patience, float(min_delta), types.falls(metric, falls, "early_stopping"))
 
 
 def budget(*, seconds: float) -> Budget:

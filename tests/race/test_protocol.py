@@ -262,6 +262,7 @@ BAD = {
     "batch size": ({"batch_size": 41}, ValueError, "race: batch_size must be an integer from 1 to 40; got 41"),
     "epochs": ({"epochs": 0}, ValueError, "race: epochs must be an integer >= 1; got 0"),
     "level": ({"level": 95}, ValueError, "race: level must be a number in (0, 1); got 95"),
+    "falls": ({"falls": "no"}, TypeError, "race: falls must be None, True or False; got 'no'"),
     "metric": ({"metric": "acuracy"}, ValueError, "race: unknown metric 'acuracy'; did you mean 'accuracy'?"),
     "no problem": ({"problem": "digits"}, TypeError, "race: problem must be a jc.Problem; got 'digits'"),
 }  # fmt: skip

@@ -300,6 +300,7 @@ def test_blocks_have_the_size_that_costs_least(overhead):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
+        ({"falls": "no"}, TypeError, "falls must be None, True or False; got 'no'"),
         ({"eta": 1}, ValueError, "eta must be an integer >= 2; got 1"),
         ({"eta": 2.5}, ValueError, "eta must be an integer >= 2; got 2.5"),
         ({"min_epochs": 0}, ValueError, "min_epochs must be an integer >= 1; got 0"),

@@ -10,8 +10,9 @@ import pytest
 import xarray as xr
 
 import jaxopt_course as jc
-from jaxopt_course.sweep import best, execution, spaces, sweep
+from jaxopt_course.sweep import best, execution, plot, spaces, sweep
 from jaxopt_course.sweep.matching import match
+from jaxopt_course.sweep.results import finished
 from jaxopt_course.sweep.sweeping import read_options
 from jaxopt_course.training import samplers
 
@@ -120,8 +121,13 @@ def test_an_interrupted_sweep_returns_what_it_has(problems, monkeypatch):
     np.testing.assert_array_equal(part.validation_loss.isel(seed=1)[:, :2], whole.validation_loss.isel(seed=1)[:, :2])
     assert np.isnan(part.validation_loss.isel(seed=1, epoch=2)).all()
     assert np.isnan(part.validation_loss.isel(seed=2)).all()
-    with pytest.raises(ValueError, match="no configuration has a finite validation_loss"):
-        best(part)
+    xr.testing.assert_identical(best(part), best(part.isel(seed=[0])))
+    assert plot(part, falls=True).axes[0].get_title("left").endswith("(incomplete)")
+    calls[:] = [None] * 2  # the first seed's second epoch
+    early = sweep(problems.model(), jc.sgd, space, seeds=3, epochs=2, batch_size=10)
+    for look in (best, plot):
+        with pytest.raises(ValueError, match="the sweep was interrupted before any configuration was finished"):
+            look(early)
 
 
 def test_interrupted_before_anything(problems, monkeypatch):
@@ -237,17 +243,41 @@ def test_best_chooses_on_validation_and_reports_on_test():
     assert float(best(results, "validation_accuracy", falls=True).learning_rate) == 0.1
 
 
+MADE_UP = made_up([[0.5, 0.7]], [[1, 2]])
+
+
 @pytest.mark.parametrize(
-    ("metric", "message"),
+    ("options", "error", "message"),
     [
-        ("validation_los", "unknown metric 'validation_los'; did you mean 'validation_loss'"),
-        ("test_loss", "metric must not be a test value"),
-        ("diverged_step", "unknown metric"),
+        ({"metric": "validation_los"}, ValueError, "unknown metric 'validation_los'; did you mean 'validation_loss'"),
+        ({"metric": "test_loss"}, ValueError, "metric must not be a test value"),
+        ({"metric": "diverged_step"}, ValueError, "unknown metric"),
+        ({"metric": None}, TypeError, "metric must be a string; got None"),
+        ({"falls": "no"}, TypeError, "best: falls must be None, True or False; got 'no'"),
+        ({"level": "0.95"}, TypeError, r"best: level must be a number in \(0, 1\); got '0\.95'"),
+        ({"level": 95}, ValueError, r"best: level must be a number in \(0, 1\); got 95"),
+        ({"results": {}}, TypeError, r"best: results must be what jc\.sweep returned; got \{\}"),
+        ({"results": "a.nc"}, TypeError, r"results must be what jc\.sweep returned; got 'a\.nc'"),
+        ({"results": jc.grid(learning_rate=[0.1])}, TypeError, r"results must be what jc\.sweep returned; got grid"),
+        ({"results": MADE_UP.validation_loss}, TypeError, r"results must be what jc\.sweep returned; got <xarray.DataArray"),
+        ({"results": xr.Dataset({"a": 1})}, ValueError, r"what jc\.sweep returned; got a dataset with \['a'\]"),
+        ({"results": MADE_UP.isel(seed=0)}, ValueError, r"the dimension 'seed' .*\.isel\(seed=\[0\]\) keeps"),
+        ({"results": MADE_UP.mean("seed")}, ValueError, "the dimension 'seed'"),
+        ({"results": MADE_UP.isel(epoch=-1)}, ValueError, "the dimension 'epoch'"),
     ],
-)
-def test_best_refuses(metric, message):
-    with pytest.raises(ValueError, match=message):
-        best(made_up([[0.5, 0.7]], [[1, 2]]), metric)
+)  # fmt: skip
+def test_best_refuses(options, error, message):
+    with pytest.raises(error, match=message):
+        best(**{"results": MADE_UP} | options)
+
+
+def test_what_an_interruption_left_is_some_configurations_if_no_seed_has_all():
+    results = made_up([[0.5, 0.7], [0.2, np.nan], [np.nan, np.nan]], np.ones((3, 2))).assign_attrs(incomplete=1)
+    results = results.assign(loss=results.validation_loss)
+    assert finished("best", results).seed.values.tolist() == [0, 1]
+    assert float(best(results).learning_rate) == 0.1
+    assert finished("best", results.isel(learning_rate=[0, 1])).seed.values.tolist() == [0]
+    assert float(best(results.isel(learning_rate=[0, 1])).learning_rate) == 0.2
 
 
 def takes_rate(rate):

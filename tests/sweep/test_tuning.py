@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import builtins
+import functools
 
 import numpy as np
 import pytest
 
 import jaxopt_course as jc
-from jaxopt_course.sweep import execution, spaces, sweep, tune
+from jaxopt_course.sweep import execution, spaces, sweep, tune, tuning
 
 optuna = pytest.importorskip("optuna")
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -139,11 +140,35 @@ def test_ctrl_c_keeps_what_was_told(problems, monkeypatch):
     assert states(study) == [State.FAIL] * 3
 
 
-def test_an_error_leaves_no_trial_running(problems):
+@pytest.mark.parametrize(("given", "note"), [(True, "kept in the study"), (False, "lost; give study=, to keep them")])
+def test_an_error_leaves_no_trial_running_and_says_where_the_others_are(problems, monkeypatch, given, note):
+    real, asked, told = tuning.sweep, optuna.create_study(), []
+
+    def fails(*arguments, **options):
+        told.append(arguments)
+        if len(told) == 2:
+            raise MemoryError("no more")
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(tuning, "sweep", functools.wraps(real)(fails))
+    monkeypatch.setattr(tuning, "_new_study", lambda *_: asked)
+    with pytest.raises(MemoryError) as raised:
+        tune(problems.model(), jc.sgd, RATES, trials=8, population=3, study=asked if given else None, **FAST)
+    assert raised.value.__notes__ == [f"tune: the 3 trials before are {note}"]
+    assert states(asked) == [State.COMPLETE] * 3 + [State.FAIL] * 3
+
+
+def test_categories_that_optuna_knows_are_arguments_for_the_factory(problems):
+    space = RATES | {"momentum": spaces.categorical([None, 0.9])}
+    build = lambda learning_rate, momentum: jc.sgd(learning_rate) if momentum is None else jc.momentum(learning_rate, momentum)
     study = optuna.create_study()
-    with pytest.raises(ValueError, match="momentum must be a number in"):
-        tune(problems.model(), jc.momentum, RATES | {"momentum": spaces.linear(-3.0, 4.0)}, trials=8, study=study, **FAST)
-    assert set(states(study)) == {State.FAIL}
+    for momentum in (None, 0.9):
+        study.enqueue_trial({"learning_rate": 0.01, "momentum": momentum})
+    tune(problems.model(), build, space, trials=2, study=study, **FAST)
+    assert [trial.params["momentum"] for trial in study.trials] == [None, 0.9]
+    assert build(**study.best_params)
+    plain = sweep(problems.model(), jc.sgd, jc.grid(learning_rate=[0.01]), seeds=1, **FAST)
+    assert study.trials[0].value == pytest.approx(plain.validation_loss.values[0, 0, -1], rel=1e-6)
 
 
 def test_progress_counts_trials(problems, capsys):
@@ -158,30 +183,45 @@ def test_progress_counts_trials(problems, capsys):
     [
         ({"space": jc.grid(learning_rate=[0.1])}, TypeError, "space must be name → range"),
         ({"space": {"learning_rate": [0.1]}}, TypeError, r"learning_rate must be one of linear\(…\)"),
-        ({"space": {}}, ValueError, "no axes"),
+        ({"space": {}}, ValueError, r"space must be name → range: .*; got \{\}"),
+        ({"space": RATES | {"momentum": spaces.linear(-0.5, 0.9)}}, ValueError, r"momentum must be .*; got -0\.5"),
+        ({"space": RATES | {"momentum": spaces.linear(0.0, 1.5)}}, ValueError, r"momentum must be .*; got 1\.49"),
+        ({"space": RATES | {"momentum": spaces.categorical([0.1, 0.2, 2.0])}}, ValueError, r"momentum must be .*; got 2\.0"),
+        ({"space": RATES | {"batch_size": spaces.integers(30, 39)}}, ValueError, "batch_size must be .* to 37; got 39"),
+        ({"space": RATES | {"momentum": spaces.categorical([1, True])}}, ValueError, "cannot be told apart"),
         ({"space": {"learning_rat": spaces.log(0.1, 1.0)}}, ValueError, "nothing takes 'learning_rat'; did you mean"),
         ({"trials": 0}, ValueError, "trials must be an integer >= 1; got 0"),
         ({"population": 1.5}, TypeError, "population must be an integer >= 1; got 1.5"),
         ({"metric": "validation_los"}, ValueError, "unknown metric 'validation_los'; did you mean 'validation_loss'"),
+        ({"falls": "no"}, TypeError, "tune: falls must be None, True or False; got 'no'"),
+        ({"metric": None}, TypeError, "metric must be a string; got None"),
+        ({"seed": "a"}, ValueError, r"seed must be an integer from 0 to 2\*\*32 - 1; got 'a'"),
+        ({"seed": -1}, ValueError, "seed must be an integer from 0 to"),
+        ({"epochs": 0}, ValueError, "tune: epochs must be an integer >= 1; got 0"),
+        ({"vary": "all"}, ValueError, "tune: unknown vary 'all'"),
         ({"metric": "test_loss"}, ValueError, "metric must not be a test value"),
         ({"epoch": 3}, TypeError, "unknown argument 'epoch'; did you mean 'epochs'"),
-        ({"evaluate": "end"}, TypeError, "unknown argument 'evaluate'"),
-        ({"study": optuna.create_study(direction="maximize")}, ValueError, "is to minimize; the study is to maximize"),
+        ({"evaluate": "end"}, TypeError, "evaluate cannot be given: a trial reports the metric after each epoch"),
+        ({"store": "tune.zarr"}, TypeError, "store cannot be given: the study keeps the trials: study=optuna.create_study"),
+        ({"study": "sqlite:///tune.db"}, TypeError, r"study must be an optuna\.Study: .*; got 'sqlite:///tune\.db'"),
+        ({"study": optuna.create_study(direction="maximize")}, ValueError, r"to maximize: .*\(direction='minimize'\)"),
     ],
 )  # fmt: skip
-def test_bad_arguments_are_refused_before_anything_is_asked(problems, options, error, message):
-    given = {"problem": problems.model(), "factory": jc.sgd, "space": RATES} | options
+def test_bad_arguments_are_refused_before_anything_is_asked(problems, monkeypatch, options, error, message):
+    monkeypatch.setattr(optuna.Study, "ask", lambda *_: pytest.fail("asked"))
+    given = {"problem": problems.model(), "factory": jc.momentum, "space": RATES} | options
     with pytest.raises(error, match=message):
         tune(**given)
 
 
 def test_a_study_of_another_search_is_refused(problems):
     study = tune(problems.model(), jc.sgd, RATES, trials=2, **FAST)
+    tune(problems.model(), jc.sgd, RATES, trials=1, study=study, epochs=np.int64(2), batch_size=np.int64(10), seeds=[0])
     with pytest.raises(ValueError, match=r"the study was tuned with epochs=2; got 3"):
         tune(problems.model(), jc.sgd, RATES, trials=2, study=study, epochs=3, batch_size=10)
     with pytest.raises(ValueError, match=r"the study has learning_rate from FloatDistribution\(.*; got IntDistribution"):
         tune(problems.model(), jc.sgd, {"learning_rate": spaces.integers(1, 2)}, trials=2, study=study, **FAST)
-    assert len(study.trials) == 2
+    assert len(study.trials) == 3
 
 
 def test_without_optuna_the_extra_is_named(problems, monkeypatch):

@@ -136,6 +136,11 @@ def gain(outputs, batch):
     return -jnp.abs(outputs - batch["y"])
 
 
+def test_whether_a_metric_falls_is_yes_or_no():
+    with pytest.raises(TypeError, match="early_stopping: falls must be None, True or False; got 'no'"):
+        jc.stopping.early_stopping("residual", falls="no")  # pyright: ignore[reportArgumentType]
+
+
 @pytest.mark.parametrize(("name", "falls"), [("error", None), ("residual", True), ("gain", None)])
 def test_a_metric_falls_or_rises_by_its_name_or_by_word(problems, name, falls):
     plain = problems.model()
