@@ -470,15 +470,31 @@ level_curves(hills, rolling, points=points)
 
 # %%
 lambdas = np.array([0.0, 0.5, 0.8, 0.85, 0.9, 0.95, 0.98])
-space = jc.grid(learning_rate=np.geomspace(1e-3, 0.3, 26), momentum=lambdas)
+rates = np.geomspace(1e-3, 1, 61)
+space = jc.grid(learning_rate=rates, momentum=lambdas)
 ended = jc.ends(jc.paths(hills, jc.momentum, space, steps=8000, record_every=8000), points, within=0.1)
-where = ended.end.squeeze(drop=True).values  # 0: global, 1: local, −1: still moving, or diverged
+where = ended.end.squeeze(drop=True).values  # 0: global, 1: local, −1: not at rest, or diverged
 figure, axes = plt.subplots(figsize=(7, 3))
 colors = plt.matplotlib.colors.ListedColormap(["#e4e7eb", "#0072b2", "#d55e00"])
 axes.pcolormesh(space.axes[0][1], np.arange(len(lambdas)), where.T, cmap=colors, vmin=-1, vmax=1, edgecolor="white")
 axes.set(xscale="log", xlabel="α", ylabel="λ", yticks=np.arange(len(lambdas)), yticklabels=lambdas)
 axes.set_title("Blue: global minimum; orange: local; grey: neither")
 axes.grid(False)
+
+# %% [markdown]
+# Plain descent (λ = 0) stays until its steps are so long that the *first* one, down the left wall, jumps over the saddle: that
+# is chance, not speed. And steps that long do not come to rest in the global minimum, whose curvature of 6 asks for
+# $\alpha < 2/6$. Closer:
+
+# %%
+long = np.linspace(0.2, 0.8, 121)
+jumps = jc.paths(hills, jc.sgd, jc.grid(learning_rate=long), steps=4000).params.isel(dimension=0).squeeze(drop=True)
+figure, axes = plt.subplots(figsize=(7, 3))
+for ago in range(1, 33):
+    axes.plot(long, jumps.isel(step=-ago), ".", color="#0072b2", markersize=2)
+axes.axhline(0, color="0.6", linestyle="--", linewidth=0.8)
+axes.text(0.21, 0.1, "the saddle", color="0.3")
+_ = axes.set(xlabel="α", ylabel="x", ylim=(-2, 3), title="Plain descent: its last 32 steps of 4000")
 
 # %% [markdown]
 # Momentum is a ball with friction. Height and speed together, $E = f(x^{(t)}) + \frac{\lambda}{2\alpha}\|s^{(t)}\|^2$ with the
@@ -508,19 +524,32 @@ print(f"α = 0.01, λ = 0.9 (2(1 − λ)/L = {0.2 / 11.4:.3f} on this way): E on
 
 # %%
 plain, heavy = where[:, 0], where[:, lambdas == 0.9][:, 0]
-rates = np.geomspace(1e-3, 0.3, 26)
-wins = rates[heavy == 0]
+low_rates = rates <= 0.2
+wins = rates[(heavy == 0) & low_rates]
+first_step = jumps.isel(step=1).values
+over = (jumps.isel(step=slice(-32, None)) > 0).all("step").values  # on the global minimum's side of the saddle
+swing = np.ptp(jumps.isel(step=slice(-32, None)).values, axis=1)
+between = (long > 0.34) & (long < 0.5)
+at_035 = np.unique(jumps.isel(step=slice(-32, None)).values[np.argmin(abs(long - 0.35))].round(1))
 claim(
     "D6",
     "momentum escapes from local minima, where plain descent stays",
-    "from the surface's start plain descent ends in the local minimum at every α from 0.001 to 0.3; momentum with λ = 0.9 "
-    f"crosses to the global one for α from {wins.min():.2g} to {wins.max():.2g} without a gap, with λ = 0.5 only from "
-    f"{rates[where[:, 1] == 0].min():.2g} on. It takes speed: of the starts from which plain descent finds the local minimum "
-    f"(α = 0.01), λ = 0.9 leaves it from {left[3]:.0%} and λ = 0.98 from {left[5]:.0%}, but never from below the saddle; and "
-    f"λ = 0.95 leaves the *global* minimum for the local one from {back[4]:.0%} of its starts.",
-    holds=(plain == 1).all()
-    and len(wins) >= 10
-    and (np.diff(np.flatnonzero(heavy == 0)) == 1).all()
+    f"from the surface's start plain descent ends in the local minimum at every α from 0.001 to "
+    f"{long[first_step < 0].max():.2f}; momentum with λ = 0.9 crosses to the global one for every α from {wins.min():.2g} to "
+    f"{wins.max():.2g} (the largest looked at, as longer steps jump with momentum, too), with λ = 0.5 only from "
+    f"{rates[where[:, 1] == 0].min():.2g} on. With longer steps plain descent leaves, too: its first one jumps over the "
+    f"saddle. But it does not rest: at 0.35 it goes to and fro between {' and '.join(map(str, at_035))}, around the global "
+    f"minimum; from 0.6 on it is back in the local one, and then diverges. It takes momentum speed: of the starts from which "
+    f"plain descent finds the local minimum (α = 0.01), λ = 0.9 leaves it from {left[3]:.0%} and λ = 0.98 from {left[5]:.0%}, "
+    f"but never from below the saddle; and λ = 0.95 leaves the *global* minimum for the local one from {back[4]:.0%} of its "
+    "starts.",
+    holds=(plain[rates < 0.32] == 1).all()
+    and not (plain == 0).any()
+    and (first_step[long < 0.32] < 0).all()
+    and (over[between] & (first_step[between] > 0) & (swing[between] > 0.1)).all()
+    and np.abs(jumps.isel(step=-1).values[np.abs(long - 0.61) < 0.015] + 1).max() < 1e-6
+    and len(wins) >= 15
+    and (heavy[(rates > 0.021) & low_rates] == 0).all()
     and 0.05 < left[3] < 0.5
     and left_low.sum() == 0
     and back[4] > 0.02,
