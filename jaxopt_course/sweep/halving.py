@@ -205,6 +205,8 @@ class _Contest(NamedTuple):
         known = set.intersection(*(set(runner.measured) for runner in runners))
         if self.rules.metric not in known:
             raise ValueError(f"{self.where}: unknown metric {self.rules.metric!r}{checks.closest(self.rules.metric, known)}")
+        for runner in runners:
+            runner.fit()  # before any trains: the budget may be too small for the last
         return runners
 
     def _cut(self, number: int, table: Table, rung: np.ndarray, runners: Sequence[RungRunner]) -> None:

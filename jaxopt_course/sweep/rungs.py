@@ -6,7 +6,6 @@ make up better for what a step costs whatever its lanes: the size is the one tha
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -41,12 +40,11 @@ class RungRunner(Runner):
 
     def __init__(self, group: Group, options: Options, clock: Clock, rungs: Sequence[Rung]):
         super().__init__(group, options, clock)
-        self.rungs = rungs
+        self.rungs, self.size = rungs, 0
         self.waiting = [Block(own, len(own.places), None) for own in self._passes()]  # type: ignore[arg-type]  # not begun
 
-    @functools.cached_property
-    def size(self) -> int:
-        """Of all blocks: the cheapest that the memory budget allows."""
+    def fit(self) -> None:
+        """Settle the size of all blocks: the cheapest that the memory budget allows."""
         lanes = len(self.waiting[0].own.places)
         counts = [math.ceil(rung.part * lanes) for rung in self.rungs]
         epochs = np.diff([rung.until for rung in self.rungs], prepend=0)
@@ -55,7 +53,7 @@ class RungRunner(Runner):
         work = 6 * max(1, numbers) * num_examples(self.data.train)  # a product forward and two backward, an addition each
         fixed = (STEP * self.plan.steps_per_epoch + EPOCH) * (1 if jax.default_backend() == "cpu" else ACCELERATOR)
         most = max(1, self.options.lanes // self.at_once)
-        return self._fitting(block_size(counts, epochs, 1 + fixed / work, most, self.at_once))
+        self.size = self._fitting(block_size(counts, epochs, 1 + fixed / work, most, self.at_once))
 
     @property
     def measured(self) -> list[str]:

@@ -256,8 +256,8 @@ def _settings(
     middle = {name: axis.at(np.array([0.5]))[0] for name, axis in space.items()}
     around = _pairs(space, [middle, *(middle | {name: end} for name, axis in space.items() for end in _ends(axis))])
     read = read_options("tune", around, **{name: value for name, value in {**known, **options}.items() if name not in KEPT})
-    runners = [Runner(group, read, Clock()) for group in match(problem, factory, around, options.get("batch_size"))]
-    check_uses(runners)
+    runners = [Runner(group, read, Clock()) for group in match(problem, factory, around, options.get("batch_size"), "tune")]
+    check_uses("tune", runners, around)
     splits = lambda runner: ("", "validation_") if runner.group.problem.data.validation is not None else ("",)
     measured = set.intersection(*({split + name for split in splits(each) for name in each.names} for each in runners))
     if metric not in measured:

@@ -10,7 +10,8 @@ import pytest
 import xarray as xr
 
 import jaxopt_course as jc
-from jaxopt_course.sweep import best, execution, plot, spaces, sweep
+from jaxopt_course.sweep import best, execution, plot, population, spaces, sweep
+from jaxopt_course.sweep.blocks import Clock, Options
 from jaxopt_course.sweep.matching import match
 from jaxopt_course.sweep.results import finished
 from jaxopt_course.sweep.sweeping import read_options
@@ -22,8 +23,8 @@ FAST = {"seeds": 1, "epochs": 1, "batch_size": 10}
 def runner(problem, factory, space, **options):
     """The first group's runner: what a sweep knows before it trains."""
     names = {"seeds": (0,), "vary": "both", "epochs": 1, "evaluate": "epoch", "sampler": None, "drop_remainder": False}
-    chosen = execution.Options(**(names | {"lanes": 128, "memory": 1e12} | options))
-    return execution.Runner(match(problem, factory, space, 10)[0], chosen, execution.Clock())
+    chosen = Options(**(names | {"lanes": 128, "memory": 1e12} | options))
+    return execution.Runner(match(problem, factory, space, 10)[0], chosen, Clock())
 
 
 def test_64_rates_trace_once_and_so_do_64_others(problems, traced):
@@ -60,7 +61,7 @@ def test_integers_booleans_and_strings_compile_once_for_each_value(problems, tra
 
 def test_what_no_configuration_changes_has_no_lane_axis(problems):
     found = runner(problems.model(), lambda rate: optax.MultiSteps(optax.adam(rate), 3), jc.grid(rate=[0.1, 0.2]))
-    state = execution.init_lanes.eval_shape(
+    state = population.init_lanes.eval_shape(
         make=found.group.make, starts=False, lanes=found.group.lanes, start=found._start(np.zeros(1, int)),
         key=found.keys[0][1], **found.static,
     )  # fmt: skip
