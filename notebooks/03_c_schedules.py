@@ -362,7 +362,9 @@ print(f"{len(minima)} minima;", {name: round(float(number), 1) for name, number 
 shown = found.sel(optimizer=["cycles", "one decay"]).isel(start=[1])
 figure = paths.level_curves(hills, shown, bounds=[(-4, 4), (-4, 4)], points=[])
 places = shown.params.sel(optimizer="cycles", step=range(200, 2001, 200)).isel(start=0).values
-figure.axes[0].plot(*places.T, "o", color="white", markeredgecolor="black", label="end of a cycle", zorder=5)
+panel = figure.axes[0]
+dots = panel.plot(*places.T, "o", color="white", markeredgecolor="black", label="end of a cycle", zorder=5)
+panel.legend(handles=[*panel.get_legend().legend_handles, *dots], loc="upper left", bbox_to_anchor=(1.01, 1.0))
 display(figure)
 
 # %%
@@ -444,9 +446,10 @@ claim(
 # ## No schedule is best everywhere [C10]
 #
 # Eight shapes, stretched to the length of the run. On each problem each shape gets its own first rate from a sweep, seven
-# rates apart by factors of 1.5 to 1.8, chosen by validation loss on three seeds (a different grid names other winners
-# among near ties). Then all are compared on twelve other seeds by their test loss. The seeds share starts and batches, so the
-# differences are tested in pairs, with Holm's correction for seven comparisons.
+# rates apart by factors of 1.5 to 1.8, chosen by validation loss on six seeds. Then all are compared on nine other seeds by
+# their test loss, by its logarithm, as without noise it spans decades. The seeds share starts and batches, so the differences
+# are tested in pairs, with Holm's correction for seven comparisons. The order of the decays is no finer than that
+# grid: other rates put another of them first, so we name the best only where it is far ahead.
 
 
 # %%
@@ -469,9 +472,9 @@ def compared(problem, rates, epochs, batch_size):
     space = jc.grid(schedule=list(shape_of), learning_rate=rates)
     make = lambda schedule, learning_rate: jc.sgd(shape_of[schedule](learning_rate))
     swept = jc.sweep(problem, make, space, seeds=15, batch_size=batch_size, epochs=epochs, evaluate="end")
-    tuning = swept.validation_loss.isel(epoch=-1, seed=slice(3)).mean("seed", skipna=False).fillna(np.inf)
+    tuning = swept.validation_loss.isel(epoch=-1, seed=slice(6)).mean("seed", skipna=False).fillna(np.inf)
     chosen = tuning.argmin("learning_rate")
-    return swept.test_loss.isel(learning_rate=chosen, seed=slice(3, None))
+    return swept.test_loss.isel(learning_rate=chosen, seed=slice(6, None))
 
 
 # %%
@@ -485,12 +488,13 @@ results = {
 
 # %%
 def against_best(losses):
-    """Mean test losses by shape, and the p values of being no worse than the best, adjusted."""
-    mean = losses.mean("seed")
+    """Geometric means of test losses by shape, and the p values of being no worse than the best, adjusted."""
+    logs = np.log(losses)
+    mean = logs.mean("seed")
     best = str(mean.idxmin().item())
-    others = {name: losses.sel(schedule=name) for name in mean.schedule.values}
+    others = {name: logs.sel(schedule=name) for name in mean.schedule.values}
     tests = [np.nan if name == best else paired_test(other, others[best]) for name, other in others.items()]
-    return mean.to_series(), holm(tests)
+    return np.exp(mean).to_series(), holm(tests)
 
 
 table, worse = {}, {}
@@ -499,7 +503,7 @@ for name, losses_of in results.items():
     worse[name] = p < 0.01
     above = [f"{value:.3g}" + " (best)" * bool(np.isnan(q)) + " *" * bool(q < 0.01) for value, q in zip(mean, p, strict=True)]
     table[name] = dict(zip(mean.index, above, strict=True))
-print("mean test loss; * worse than the best, p < 0.01")
+print("geometric mean of the test loss; * worse than the best, p < 0.01")
 pd.DataFrame(table)
 
 # %% [markdown]
@@ -509,15 +513,21 @@ pd.DataFrame(table)
 
 # %%
 lost = np.sum(list(worse.values()), axis=0)  # in how many problems
-clean, noisy_long, _ = table.values()
-firsts = {name: min(column, key=lambda row: "best" not in column[row]) for name, column in table.items()}
+clean, noisy_long, digits_short = table.values()
+alike = [shape for shape, value in digits_short.items() if "*" not in value]
+with_noise = results["regression, noisy, 4000 updates"].mean("seed").to_series()
 claim(
     "C10",
     "No schedule is best everywhere",
-    f"the best of eight: {'; '.join(f'{name}: {first}' for name, first in firsts.items())}. Each schedule is worse than "
-    "the best (paired over 12 seeds, Holm's p < 0.01) on at least one of the three problems. (Asserted: just that; and "
-    "that the constant rate is the best without noise and loses with it.)",
-    holds=lost.min() >= 1 and "best" in clean["constant"] and "*" in noisy_long["constant"],
+    "each of eight schedules is worse than the best (9 paired seeds, Holm's p < 0.01) on at least one of three problems. The "
+    "constant rate is the best on regression without noise and the last of all with noise, where what falls to zero gets "
+    f"further down; in a short run on the digits {', '.join(alike)} are not told apart. (Asserted: just that. Which of the "
+    "decays comes first depends on the rates that were tried.)",
+    holds=lost.min() >= 1
+    and "best" in clean["constant"]
+    and "*" in noisy_long["constant"]
+    and with_noise.idxmax() == "constant"
+    and len(alike) > 1,
 )
 
 # %% [markdown]

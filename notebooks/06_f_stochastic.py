@@ -45,18 +45,19 @@ def axes(columns=1, width=6.4, height=3.6, dpi=100):
 #
 # *Batch* descent takes all examples (m = n), *online* descent one (Algorithm 2.1), *mini-batch* descent a few (Algorithm 2.2;
 # the lectures name 10, 32, 64 and 128). They differ in one number, `batch_size`, which can be swept like any other. The
-# problem is the softmax classifier on the 1 080 training digits; every size gets the same four learning rates.
+# problem is the softmax classifier on the 1 080 training digits; every size gets the same seven learning rates, wide enough
+# that no size finds its best one at the end.
 
 # %%
 digits = jc.problems.digits()
 n = digits.num_examples
 sizes = [1, 10, 32, 128, n]
-rates = [0.1, 0.5, 2.0, 5.0]
+rates = [0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0]
 by_size = jc.sweep(digits, jc.sgd, jc.grid(learning_rate=rates, batch_size=sizes), seeds=3, epochs=20)
-comparisons.schedules_compared(by_size[["loss"]].sel(learning_rate=0.5, drop=True), "loss", axes=axes()[0])
+comparisons.schedules_compared(by_size[["loss"]].sel(learning_rate=0.3, drop=True), "loss", axes=axes()[0])
 
 # %% [markdown]
-# At one and the same rate, 0.5, the smaller the batch, the faster the loss falls per *epoch*, a pass over the data: it takes
+# At one and the same rate, 0.3, the smaller the batch, the faster the loss falls per *epoch*, a pass over the data: it takes
 # n/m steps in each. At m = n the path is gradient descent's own, as the three lines of the textbook give it:
 
 # %%
@@ -211,13 +212,12 @@ rng = np.random.default_rng(0)
 images, classes = rng.integers(0, 256, (60_000, 784), dtype=np.uint8), rng.integers(0, 10, 60_000)
 mnist = jc.problems.from_arrays(images, classes, validation=None, model="softmax")
 thousand = jc.problems.from_arrays(images[:1000], classes[:1000], validation=None, model="softmax")
-step = jc.make_step(mnist, jc.sgd(0.01))
-state = step.init(0)
 
 
-def operations(m):
-    batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((m, *leaf.shape[1:]), leaf.dtype), mnist.data.train)
-    return jax.jit(lambda state, batch: step(state, batch)).lower(state, batch).compile().cost_analysis()["flops"]
+def operations(problem, m):
+    step = jc.make_step(problem, jc.sgd(0.01))
+    batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((m, *leaf.shape[1:]), leaf.dtype), problem.data.train)
+    return jax.jit(lambda state, batch: step(state, batch)).lower(step.init(0), batch).compile().cost_analysis()["flops"]
 
 
 def seconds(problem, steps, **options):
@@ -226,15 +226,17 @@ def seconds(problem, steps, **options):
     return min(run.run_seconds for run in runs) / steps
 
 
-fewer = operations(60_000) / operations(10)
+of_ten = {problem.num_examples: operations(problem, 10) for problem in (thousand, mnist)}
+fewer = operations(mnist, 60_000) / of_ten[60_000]
 small, large = (seconds(problem, 3000, batch_size=10) for problem in (thousand, mnist))
 faster = seconds(mnist, 3, sampler=jc.samplers.full()) / large
 claim(
     "F4",
     "The update cost is constant regardless of |T|.",
-    "an update of 10 examples compiles to the same operations whatever n is; in time it is of the same order for n = 60 000 "
-    "as for n = 1 000 (accepted: a ratio between 1/3 and 3, as clocks on shared machines are noisy)",
-    holds=1 / 3 < large / small < 3,
+    f"an update of 10 examples compiles to {of_ten[1000]:,.0f} operations for n = 1 000 and {of_ten[60_000]:,.0f} for "
+    "n = 60 000, as its batch is all that it is given; in time, drawing the batch included, both are of the same order "
+    "(accepted: a ratio between 1/3 and 3, as clocks on shared machines are noisy)",
+    holds=of_ten[1000] == of_ten[60_000] and 1 / 3 < large / small < 3,
 )
 claim(
     "F4",
@@ -491,8 +493,8 @@ claim(
     "SGD reaches ρ in νκ²/ρ + o(1/ρ) iterations.",
     f"the exponent of 1/ρ is {in_rho:.2f} (within 10 % of 1), and that of n {sgd_in_n:.2f} (within 0.15 of 0). As a bound "
     f"νκ²/ρ holds, but it is loose: the runs needed {np.min(sgd / bound):.2f} to {np.max(sgd / bound):.2f} of it, as the "
-    f"exact leading term says ({leading[0] / bound[0]:.2f}); with rates 1/(μt) and a noise like H it grows as "
-    f"κ^{in_kappa_sgd:.1f}, not κ²",
+    f"exact leading term says ({leading[0] / bound[0]:.2f}). Predicted by that term, not simulated: with rates 1/(μt) and a "
+    f"noise like H the iterations grow as κ^{in_kappa_sgd:.1f}, not κ²",
     holds=abs(in_rho - 1) < 0.1 and abs(sgd_in_n) < 0.15 and (sgd < 0.2 * bound).all() and abs(in_kappa_sgd - 1) < 0.1,
     verdict="partly true",
 )
@@ -612,12 +614,16 @@ claim(
 # ## Large or small batches? [F9]
 #
 # The sweep of the first section has the answer in *examples*: how many epochs until the mean loss of an epoch is at most
-# 0.15, each batch size at its best rate. An *epoch's time* comes from the compiled loop: small batches do the same
+# 0.15, each batch size at its best rate of seven. An *epoch's time* comes from the compiled loop: small batches do the same
 # arithmetic in smaller pieces, with an update of all parameters after each.
 
 # %%
 reached = by_size.loss.mean("seed") <= 0.15
-needed = reached.argmax("epoch").where(reached.any("epoch")).min("learning_rate")
+to_loss = reached.argmax("epoch").where(reached.any("epoch"))
+needed = to_loss.min("learning_rate")
+fastest = {m: rates[int(to_loss.sel(batch_size=m).fillna(np.inf).argmin())] for m in sizes if reached.sel(batch_size=m).any()}
+print("the fastest rates:", fastest)
+assert rates[0] < min(fastest.values()) <= max(fastest.values()) < rates[-1]  # wider grids would not help
 epoch_time = {
     m: min(jc.fit(digits, jc.sgd(0.1), batch_size=m, epochs=50, evaluate=None).run_seconds for _ in range(7)) for m in sizes
 }
@@ -630,7 +636,8 @@ cost.round(1)
 # iterations "does not depend on the number of examples, implying better generalization". We train the network on 200 digits
 # only, so that it overfits, with m = 4, 32 and 200 = n, for 3 000, 840 and 600 updates, at four rates and from eight starts,
 # and look at the test loss against the training loss that a run has reached: a fair comparison is one at the *same* training
-# loss.
+# loss. (Chapter A does the same with labels of which a fifth is wrong [A9].)
+
 # %%
 small_set = jax.tree.map(lambda leaf: leaf[:200], network.data.train)
 overfitted = dataclasses.replace(network, data=jc.Data(small_set, small_set, network.data.test))
@@ -692,8 +699,10 @@ claim(
     "SGD does not depend on the number of examples, implying better generalization.",
     f"a trace of it: at a training loss of {level} the test losses for m = 4, 32 and 200 = n are "
     f"{', '.join(f'{v.mean():.3f}' for v in at_level.values())}; m = 4 minus m = n is {gap.mean:+.3f} "
-    f"[{gap.low:+.3f}, {gap.high:+.3f}] (8 paired seeds): significant, and {100 * abs(gap.mean) / at_level[200].mean():.0f} % "
-    "of the loss. The smallest m is not the best, and how far the training loss is brought down matters more",
+    f"[{gap.low:+.3f}, {gap.high:+.3f}] (8 paired seeds): negative, so the small batch overfits less, significantly, by "
+    f"{100 * abs(gap.mean) / at_level[200].mean():.0f} % of the loss. All labels are right here; where a fifth of them is "
+    "wrong the sign is the same, and the difference some −0.03 of 0.8 [A9]; how far the training loss is brought down matters "
+    "more",
     holds=slight,
     verdict="partly true",
 )
@@ -704,26 +713,42 @@ claim(
 # Lecture 004 compares the two in eight lines. Each is a claim; some need one more measurement.
 #
 # **Conditions of convergence.** Gradient descent on a quadratic converges exactly if 0 < α < 2/L. SGD has conditions as well:
-# rates with Σα = ∞ and Σα² < ∞ bring it to the minimum, and a constant rate has a finite floor below a limit that
-# `least_squares_floor` knows.
+# rates with Σα = ∞ and Σα² < ∞ bring it to the minimum, and a constant rate has a finite floor below a limit. For least
+# squares with one parameter, E(θ − θ*)² is multiplied by E(1 − αx²)² at each step, so that limit is 2E[x²]/E[x⁴]. A tenth
+# below and a tenth above it, 400 000 runs from far away:
 
 # %%
 long = {a: jc.minimize(bowl, jc.sgd(a * 2 / 4), start=[1.0, 1.0, 1.0], steps=1000).value for a in (0.99, 1.01)}
-one = np.array([[1.0], [2.0], [3.0]])
-limit = 2 * (one**2).mean() / (one**4).mean()  # of the variance, for one parameter; the mean's is 2/E[x²], larger
-THEORY.least_squares_floor(jc.sgd(0.99 * limit), one, np.array([1.0, 3.0, 2.0]))
-try:
-    THEORY.least_squares_floor(jc.sgd(1.01 * limit), one, np.array([1.0, 3.0, 2.0]))
-    unstable = False
-except ValueError:
-    unstable = True
+one, of_one = np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0])
+limit = 2 * (one**2).mean() / (one**4).mean()  # the mean's own is 2/E[x²], larger
+
+
+def factor(rate, steps=8, runs=400_000):
+    """Of the mean of (θ − θ*)², a step: SGD by hand, so many runs at once from θ = 100."""
+    best, theta = one @ of_one / (one @ one), np.full(runs, 100.0)
+    for drawn in np.random.default_rng(0).integers(3, size=(steps, runs)):
+        theta -= rate * one[drawn] * (one[drawn] * theta - of_one[drawn])
+    return (np.mean((theta - best) ** 2) / (100 - best) ** 2) ** (1 / steps)
+
+
+tenths = [0.9 * limit, 1.1 * limit]
+each_step, expected = [factor(a) for a in tenths], [((1 - a * one**2) ** 2).mean() for a in tenths]
+print("the mean square's factor a step:", np.round(each_step, 2), "expected:", np.round(expected, 2))
+
+# %%
 claim(
     "F10",
     "Conditions of convergence: batch yes, stochastic no.",
     f"batch: at 0.99 · 2/L f − f* falls to {long[0.99]:.0e}, at 1.01 · 2/L it grows to {long[1.01]:.0e}. But stochastic "
-    f"descent has its conditions too: with α = 1/(t + 5) f − f* falls as t^{fall:.2f} (F5), and on least squares the variance "
-    "is finite just below α = 2E[x²]/E[x⁴] and infinite just above",
-    holds=long[0.99] < 1e-6 and not long[1.01] < 1e6 and unstable and abs(fall + 1) < 0.15,
+    f"descent has its conditions too: with α = 1/(t + 5) f − f* falls as t^{fall:.2f} (F5), and on least squares the mean of "
+    f"(θ − θ*)² over 400 000 runs is multiplied by {each_step[0]:.2f} a step at 0.9 of α = 2E[x²]/E[x⁴] and by "
+    f"{each_step[1]:.2f} at 1.1 of it (theory: {expected[0]:.2f} and {expected[1]:.2f}; accepted: 3 %): above it "
+    "the variance has no limit",
+    holds=long[0.99] < 1e-6
+    and not long[1.01] < 1e6
+    and abs(fall + 1) < 0.15
+    and np.allclose(each_step, expected, rtol=0.03)
+    and each_step[0] < 0.95 < 1.05 < each_step[1],
     verdict="partly true",
 )
 
@@ -750,8 +775,9 @@ claim(
     "F10",
     "Apply Hessians and accelerations on curvatures: batch yes, stochastic no.",
     f"momentum needs {gain['without noise']:.1f} times fewer steps without noise, and {gain['σ² = 10']:.1f} times fewer where "
-    "the noise decides (each at its best rate). It can be applied to SGD, but gains little there",
-    holds=gain["without noise"] > 4 and gain["σ² = 10"] < 1.6,
+    "the noise decides (each at its best rate). So it *can* be applied to SGD, which the table denies, and gains little there",
+    holds=gain["without noise"] > 4 and 1 <= gain["σ² = 10"] < 1.6,
+    verdict="partly true",
 )
 momentum.round(0)
 
@@ -791,6 +817,10 @@ def share_at_the_global_minimum(variance):
 
 
 shares = {variance: share_at_the_global_minimum(variance) for variance in (0.0, 1000.0)}
+space = jc.grid(learning_rate=[0.1])
+early = jc.sweep(overfitted, jc.sgd, space, seeds=8, batch_size=200, epochs=60, evaluate="end")
+after = {4: fits[4].sel(learning_rate=0.1), 200: early.isel(learning_rate=0)}
+after = {m: float(run.validation_loss.isel(epoch=-1).mean()) for m, run in after.items()}
 ridge = jc.minimize(jc.surfaces.saddle, jc.sgd(0.1), start=[1.0, 0.0], steps=1000)
 claim(
     "F10",
@@ -804,10 +834,12 @@ claim(
 claim(
     "F10",
     "Overfitting: batch easier, stochastic harder.",
-    f"slightly (F9): at equal training loss the test losses of m = 4 and m = n differ by {gap.mean:+.3f} "
-    f"[{gap.low:+.3f}, {gap.high:+.3f}] of {at_level[200].mean():.2f}. In an equal number of epochs it is the other way "
-    "round: small batches bring the training loss down further, and overfit earlier",
-    holds=slight,
+    f"slightly (F9): at equal training loss the test loss of m = 4 less that of m = n is {gap.mean:+.3f} "
+    f"[{gap.low:+.3f}, {gap.high:+.3f}] of {at_level[200].mean():.2f}: the stochastic one overfits less, as it "
+    "does in chapter A, where labels are wrong [A9]. In an equal number of epochs it is the other way round: small batches "
+    f"bring the training loss down further (after 60 at the rate 0.1 to {after[4]:.3f}, the full batch to {after[200]:.2f}), "
+    "to where overfitting begins",
+    holds=slight and after[4] < 0.1 * after[200],
     verdict="partly true",
 )
 claim(
@@ -819,18 +851,26 @@ claim(
 )
 
 # %%
-chosen = {m: jc.best(by_size.sel(batch_size=m)) for m in (32, n)}
-accuracy_of = {
-    m: by_size.test_accuracy.sel(batch_size=m, learning_rate=found.learning_rate).values for m, found in chosen.items()
-}
+chosen = {m: float(jc.best(by_size.sel(batch_size=m)).learning_rate) for m in (32, n)}
+assert all(rates[0] < rate < rates[-1] for rate in chosen.values())
+accuracy_of = {}
+for m, rate in chosen.items():  # on other seeds than those that chose
+    space = jc.grid(learning_rate=[rate])
+    runs = jc.sweep(digits, jc.sgd, space, seeds=range(3, 13), batch_size=m, epochs=20, evaluate="end")
+    accuracy_of[m] = runs.test_accuracy.values.squeeze()
 p_practice = paired_test(accuracy_of[32], accuracy_of[n])
+space = jc.grid(learning_rate=[chosen[n] / 3])  # the largest rate at which its loss falls steadily
+patient = jc.sweep(digits, jc.sgd, space, seeds=range(3, 6), batch_size=n, epochs=600, evaluate="end").test_accuracy.values
 claim(
     "F10",
     "In practice, good results: batch no, stochastic yes.",
-    f"20 epochs on the digits, the rate chosen on validation: test accuracy {100 * accuracy_of[32].mean():.0f} % with m = 32 "
-    f"and {100 * accuracy_of[n].mean():.0f} % with the full batch (3 paired seeds, p = {p_practice:.0e}). For an equal number "
-    "of examples, that is; given the 600 epochs of F9 batch descent gets as far as SGD",
-    holds=accuracy_of[32].mean() > accuracy_of[n].mean() + 0.03 and p_practice < 0.05,
+    f"20 epochs on the digits, the rate chosen on validation ({chosen[32]:g} and {chosen[n]:g}, inside the grid): test "
+    f"accuracy {100 * accuracy_of[32].mean():.0f} % with m = 32, {100 * accuracy_of[n].mean():.0f} % with the full batch "
+    f"(10 other seeds, paired, p = {p_practice:.0e}). For an equal number of examples, that is: with 600 epochs, at a third "
+    f"of that rate, batch descent gets to {100 * patient.mean():.0f} % as well",
+    holds=accuracy_of[32].mean() > accuracy_of[n].mean() + 0.03
+    and p_practice < 0.05
+    and abs(patient.mean() - accuracy_of[32].mean()) < 0.02,
 )
 
 # %% [markdown]

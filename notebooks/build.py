@@ -22,7 +22,7 @@ from notebooks.claims import MARKS
 
 HERE = Path(__file__).parent
 INDEX = HERE / "README.md"
-WIDTH = 1000  # of a stored picture, in pixels
+WIDTH, COLORS = 1000, 128  # of a stored picture: pixels, and how many colours
 VOLATILE = ("execution", "papermill")  # metadata that differ from run to run
 
 
@@ -67,7 +67,8 @@ def small(png: bytes) -> bytes:
 
     picture, content = Image.open(io.BytesIO(png)).convert("RGB"), io.BytesIO()
     picture.thumbnail((WIDTH, 4 * WIDTH), Image.Resampling.LANCZOS)
-    colors = picture.quantize(128, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)  # a median cut loses thin lines' hues
+    method = Image.Quantize.FASTOCTREE  # a median cut loses thin lines' hues
+    colors = picture.quantize(COLORS, method, dither=Image.Dither.NONE)
     colors.save(content, "PNG", optimize=True)
     return min(content.getvalue(), png, key=len)
 

@@ -63,15 +63,21 @@ class Race:
         """The picture at a moment, ``[height, width, 4]``, uint8.
 
         Raises:
-            IndexError: no such moment.
+            IndexError: no such moment. TypeError: not a whole number.
         """
-        return self._frames([range(len(self.steps))[moment]])[0]
+        count = len(self.steps)
+        asked = f"frame: moment must be a whole number from {-count} to {count - 1}"
+        if isinstance(moment, bool) or not isinstance(moment, (int, np.integer)):
+            raise TypeError(f"{asked}; got {moment!r}")
+        if not -count <= moment < count:
+            raise IndexError(f"{asked}; got {moment}")
+        return self._frames([moment % count])[0]
 
     def gif(self, path: str | os.PathLike[str], *, frames: int = 90, hold: float = 1.5) -> Path:
         """Write a GIF that repeats for ever.
 
         Args:
-            path: where to.
+            path: where to; its name ends in ``.gif``.
             frames: how many pictures, at most; evenly spaced moments.
             hold: how long the last one stays, in seconds.
 
@@ -79,14 +85,14 @@ class Race:
             The path.
 
         Raises:
-            ValueError: fewer than two frames. OSError: the file cannot be written.
+            ValueError: fewer than two frames, or a name that ends otherwise. OSError: the file cannot be written.
         """
         from PIL import Image
 
         checks.check_positive_integer("gif", "frames", frames)
         if frames < 2:
             raise ValueError(f"gif: frames must be at least 2; got {frames}")
-        target = files.writable(path)
+        target = files.writable(path, ".gif")
         moments = np.unique(np.linspace(0, len(self.steps) - 1, frames).round().astype(int))
         pictures = [Image.fromarray(picture[..., :3]) for picture in self._frames(moments)]
         colors = style.palette(self.theme)
@@ -102,9 +108,9 @@ class Race:
         """Write the player as one HTML file: play, pause, step, change the speed, hide an optimizer. It loads nothing.
 
         Raises:
-            OSError: the file cannot be written.
+            ValueError: a name that does not end in ``.html``. OSError: the file cannot be written.
         """
-        return files.write(files.writable(path), self.page())
+        return files.write(files.writable(path, ".html", ".htm"), self.page())
 
     def page(self) -> str:
         """The player as an HTML document."""

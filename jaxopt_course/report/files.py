@@ -10,24 +10,28 @@ from pathlib import Path
 __all__ = ["writable", "write"]
 
 
-def writable(path: str | os.PathLike[str]) -> Path:
+def writable(path: str | os.PathLike[str], *endings: str) -> Path:
     """Raise unless :func:`write` could put a file at ``path``; call it before the training whose result goes there.
 
     A file is created beside the path and removed again; a file that exists at the path stays as it is.
 
     Args:
         path: where the report will be. A symbolic link stands for the file it points to.
+        endings: what its name may end in; anything, if none is given.
 
     Returns:
         The absolute path, links resolved.
 
     Raises:
-        OSError: the folder is missing or refuses files, or the path is a folder or a device; the message names the path.
+        ValueError: another ending. OSError: the folder is missing or refuses files, or the path is a folder or a device. The
+            message names the path.
 
     >>> writable("no-such-folder/race.html")
     Traceback (most recent call last):
     FileNotFoundError: cannot write 'no-such-folder/race.html': there is no folder .../no-such-folder
     """
+    if endings and Path(path).suffix.lower() not in endings:
+        raise ValueError(f"cannot write {str(path)!r}: its name must end in {' or '.join(endings)}")
     target = Path(path).expanduser().resolve()
     if target.is_dir():
         raise IsADirectoryError(f"cannot write {str(path)!r}: it is a folder; give the path of a file in it")

@@ -34,10 +34,12 @@ def strands(paths: Paths, where: str) -> list[Strand]:
     if paths is None:
         return []
     if isinstance(paths, Mapping) and not hasattr(paths, "data_vars"):
-        return [_strand(where, str(label), np.asarray(points, float)) for label, points in paths.items()]
+        return [_strand(where, str(label), _floats(points)) for label, points in paths.items()]
     if not hasattr(paths, "data_vars") or "params" not in paths:
         raise TypeError(f"{where}: paths must be what jc.paths returns, or a dict, label → points [k, 2]; got {paths!r:.100}")
     params = paths["params"]
+    if not params.size:
+        return []
     across = [str(dim) for dim in params.dims if dim not in ("step", "dimension")]
     stacked = params.stack(path=across).transpose("path", "step", "dimension") if across else params.expand_dims("path")
     labels = [_label(paths, dict(zip(across, key, strict=True))) for key in stacked["path"].values] if across else ["path"]
@@ -56,11 +58,18 @@ def _label(paths: Any, place: dict[str, Any]) -> str:
     )
 
 
-def _strand(where: str, label: str, points: np.ndarray, steps: np.ndarray | None = None) -> Strand:
-    if points.ndim != 2 or points.shape[1] != 2:
-        raise ValueError(
-            f"{where}: paths must have points of 2 coordinates, [k, 2]; those of {label} have shape {points.shape}"
-        )
+def _floats(values: Any) -> np.ndarray | None:
+    """As an array; None if these are no numbers."""
+    try:
+        return np.asarray(values, float)
+    except (TypeError, ValueError):
+        return None
+
+
+def _strand(where: str, label: str, points: np.ndarray | None, steps: np.ndarray | None = None) -> Strand:
+    if points is None or points.ndim != 2 or points.shape[1] != 2:
+        found = "are no numbers" if points is None else f"have shape {points.shape}"
+        raise ValueError(f"{where}: paths must have points of 2 coordinates, [k, 2]; those of {label} {found}")
     finite = np.isfinite(points).all(axis=1)
     count = len(points) if finite.all() else int(np.argmin(finite))
     return Strand(label, points[:count], (np.arange(len(points)) if steps is None else np.asarray(steps))[:count])
@@ -73,8 +82,8 @@ def bounds_of(function: Callable[..., Any], own: list[Strand], bounds: Any, wher
         ValueError: bounds that are no box of two dimensions; or none, for a function without bounds or paths.
     """
     if bounds is not None:
-        box = np.asarray(bounds, float)
-        if box.shape != (2, 2) or not np.isfinite(box).all() or (box[:, 0] >= box[:, 1]).any():
+        box = _floats(bounds)
+        if box is None or box.shape != (2, 2) or not np.isfinite(box).all() or (box[:, 0] >= box[:, 1]).any():
             raise ValueError(f"{where}: bounds must be two pairs (low, high), low < high; got {bounds!r}")
         return box
     places = [strand.points[:1] for strand in own]

@@ -74,8 +74,8 @@ def unroll(
         :class:`Unrolled`.
 
     Raises:
-        TypeError, ValueError: bad arguments; a name that is no field of the state; or the sum is not the path: then the
-            method is not linear in its gradients with what is held.
+        TypeError, ValueError: bad arguments; a name that is no field of the state; gradients or a path that are not finite;
+            or the sum is not the path: then the method is not linear in its gradients with what is held.
 
     >>> import jaxopt_course as jc
     >>> unroll(jc.momentum(0.1, 0.5), 3).gamma.round(4)  # α(1 − λ^{t+1−i})/(1 − λ)
@@ -91,7 +91,7 @@ def unroll(
         raise ValueError("unroll: give a function or its gradients, not both")
     tx = optax.with_extra_args_support(optimizer)
     with jax.enable_x64(True):
-        x = jnp.asarray(start, float)
+        x = _numbers("start", start)
         state = tx.init(x)
         _check_held(state, held)
         g = _gradients(tx, state, x, steps, function, grads)
@@ -99,13 +99,7 @@ def unroll(
         gamma = 0 - jax.vmap(lambda i: jax.jvp(lambda g: path(x, g), (g,), (_unit(g, i),))[1], out_axes=1)(jnp.arange(steps))
         points, slope = jax.jvp(lambda x: path(x, g), (x,), (jnp.ones_like(x),))
         found = Unrolled(*map(np.asarray, (gamma, slope, jnp.concatenate([x[None], points]), g)))
-    error = np.abs(found.sums - found.points[1:]).max()
-    scale = np.abs(found.points - found.points[0]).max()
-    if not error <= TOLERANCE * max(scale, np.finfo(float).tiny):
-        raise ValueError(
-            f"unroll: the sum of its gradients misses the path by {error:.2g}: this optimizer is not linear in them, with "
-            f"held={tuple(held)!r}; hold the state's second moments ({', '.join(sorted(_fields(state)))})"
-        )
+    _check_linear(found, state, held)
     return found
 
 
@@ -116,7 +110,7 @@ def _unit(g: jax.Array, i: Any) -> jax.Array:
 def _gradients(tx: Any, state: Any, x: jax.Array, steps: int, function: Any, grads: Any) -> jax.Array:
     if function is None:
         shape = (steps, *x.shape)
-        g = jnp.ones(shape) if grads is None else jnp.asarray(grads, float)
+        g = jnp.ones(shape) if grads is None else _numbers("grads", grads)
         if g.shape != shape:
             raise ValueError(f"unroll: grads must have shape {shape}, steps and then the start's; got {g.shape}")
         return g
@@ -178,6 +172,33 @@ def _fields(state: Any) -> set[str]:
     paths = [path for path, leaf in jax.tree_util.tree_leaves_with_path(state)]
     names = {_name(entry) for path in paths for entry in path if isinstance(entry, jax.tree_util.GetAttrKey)}
     return names - {"step", "count", "hyperparams", "inner", "members"}
+
+
+def _numbers(name: str, values: Any) -> jax.Array:
+    accepted = f"unroll: {name} must be finite numbers"
+    try:
+        array = jnp.asarray(np.asarray(values, float))
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{accepted}; got {values!r:.100}") from error
+    if not bool(jnp.isfinite(array).all()):
+        raise ValueError(f"{accepted}; got {np.asarray(array)}")
+    return array
+
+
+def _check_linear(found: Unrolled, state: Any, held: Sequence[str]) -> None:
+    """Raise unless the sum is the path."""
+    finite = [bool(np.isfinite(each).all()) for each in zip(found.grads, found.points[1:], strict=True)]
+    if not all(finite):
+        raise ValueError(f"unroll: the gradient or the point of step {finite.index(False)} is not finite: take fewer steps")
+    error = np.abs(found.sums - found.points[1:]).max()
+    scale = np.abs(found.points - found.points[0]).max()
+    if not error <= TOLERANCE * max(scale, np.finfo(float).tiny):
+        fields = ", ".join(sorted(_fields(state)))
+        hint = f"hold only what the step is divided by, the second moments; the state has: {fields}"
+        raise ValueError(
+            f"unroll: the sum of its gradients misses the path by {error:.2g}: this optimizer is not linear in them, with "
+            f"held={tuple(held)!r}; {hint if fields else 'its state has nothing to hold'}"
+        )
 
 
 def _check_held(state: Any, held: Sequence[str]) -> None:

@@ -185,15 +185,22 @@ def _point(start: Any) -> Params:
     if isinstance(start, (list, tuple)) and all(np.ndim(number) == 0 for number in start):
         start = np.asarray(start)
 
-    def floating(leaf):
-        whole = np.issubdtype(jnp.result_type(leaf), np.integer)
-        return jnp.asarray(leaf, jnp.result_type(float) if whole or isinstance(leaf, float) else None)
+    def floating(path, leaf):
+        try:
+            if isinstance(leaf, (str, bytes)):  # jax takes them for the names of dtypes
+                raise TypeError(leaf)
+            whole = np.issubdtype(jnp.result_type(leaf), np.integer)
+            array = jnp.asarray(leaf, jnp.result_type(float) if whole or isinstance(leaf, float) else None)
+        except (TypeError, ValueError) as error:
+            where = f"minimize: start{jax.tree_util.keystr(path)}"
+            raise TypeError(f"{where} must be numbers, or a pytree of arrays of them; got {leaf!r:.100}") from error
+        if not bool(jnp.isfinite(array).all()):
+            raise ValueError(f"minimize: start{jax.tree_util.keystr(path)} must be finite; got {array}")
+        return array
 
-    point = jax.tree.map(floating, start)
-    for path, leaf in jax.tree_util.tree_leaves_with_path(point):
-        if not bool(jnp.isfinite(leaf).all()):
-            raise ValueError(f"minimize: start{jax.tree_util.keystr(path)} must be finite; got {leaf}")
-    return point
+    if start is None:
+        raise TypeError("minimize: start must be numbers, or a pytree of arrays of them; got None")
+    return jax.tree_util.tree_map_with_path(floating, start)
 
 
 def _check_value(function: Any, point: Params) -> None:

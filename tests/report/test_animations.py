@@ -9,6 +9,7 @@ import re
 
 import numpy as np
 import pytest
+import xarray as xr
 from matplotlib.colors import to_rgb
 from PIL import Image
 
@@ -26,6 +27,7 @@ PATHS = {
     "<sgd>": np.stack([1.5 * np.exp(-TURN), 0.01 * np.exp(TURN)], axis=1),
     "adam": np.stack([1.5 - 0.3 * TURN, -1.1 * TURN], axis=1),  # leaves the box at step 19
 }
+NO_STEPS = xr.Dataset({"params": (("optimizer", "step", "dimension"), np.empty((1, 0, 2)))}, {"optimizer": ["sgd"]})
 
 
 @pytest.fixture(scope="module")
@@ -81,8 +83,10 @@ def test_frames_move_and_hold_every_optimizers_colour(moving):
     np.testing.assert_array_equal(last, moving.frame(len(moving.steps) - 1))
     x, y = moving.places[0, -1].round().astype(int)
     np.testing.assert_allclose(last[150 - 1 - y, x, :3] / 255, to_rgb(moving.lines["<sgd>"].color), atol=0.02)
-    with pytest.raises(IndexError):
+    with pytest.raises(IndexError, match="frame: moment must be a whole number from -31 to 30; got 31"):
         moving.frame(31)
+    with pytest.raises(TypeError, match="frame: moment must be a whole number"):
+        moving.frame(1.5)
 
 
 def test_a_gif_is_small_whole_and_repeats(moving, tmp_path):
@@ -127,6 +131,7 @@ def test_notebooks_show_the_player(moving):
         (lambda: animations.race(saddle, {}, bounds=BOX), "race: paths must have at least two points to animate"),
         (lambda: animations.race(saddle, {"a": np.ones((1, 2))}, bounds=BOX), "there are no frames"),
         (lambda: animations.race(saddle, {"a": np.full((9, 2), np.nan)}, bounds=BOX), "there are no frames"),
+        (lambda: animations.race(saddle, NO_STEPS, bounds=BOX), "race: paths must have at least two points to animate"),
         (lambda: animations.race(saddle, PATHS, view="3D"), "race: unknown view '3D' (known: 3d, flat)"),
         (lambda: animations.race(saddle, PATHS, seconds=0), "race: seconds must be a number > 0; got 0"),
         (lambda: animations.race(saddle, PATHS, height="logarithm", view="3d"), "unknown height 'logarithm'"),
@@ -142,6 +147,10 @@ def test_bad_arguments_are_refused(make, message):
 def test_bad_places_are_refused_before_the_work(moving, tmp_path):
     with pytest.raises(ValueError, match="gif: frames must be at least 2; got 1"):
         moving.gif(tmp_path / "race.gif", frames=1)
+    with pytest.raises(ValueError, match=r"race\.txt': its name must end in \.gif"):
+        moving.gif(tmp_path / "race.txt")
+    with pytest.raises(ValueError, match=r"its name must end in \.html or \.htm"):
+        moving.html(tmp_path / "race.gif")
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         moving.gif(tmp_path / "none" / "race.gif")
     with pytest.raises(TypeError, match="surface_3d: axes must be three-dimensional"):

@@ -106,6 +106,19 @@ def test_plain_differentiation_is_refused(name):
 
 
 @pytest.mark.parametrize(
+    ("optimizer", "held", "hint"),
+    [
+        (jc.adam(0.1), (), "hold only what the step is divided by, the second moments; the state has: m, v$"),
+        (jc.adam(0.1), ("m", "v"), "hold only what the step is divided by, the second moments; the state has: m, v$"),
+        (jc.normalized_sgd(0.1), (), "its state has nothing to hold$"),
+    ],
+)
+def test_what_is_not_linear_is_told_what_to_hold(optimizer, held, hint):
+    with pytest.raises(ValueError, match=hint):
+        unroll(optimizer, 5, function=wavy, start=START, held=held)
+
+
+@pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
         ({"held": ("w",)}, ValueError, r"no field 'w'.*\(known: m, v\)"),
@@ -113,6 +126,10 @@ def test_plain_differentiation_is_refused(name):
         ({"steps": 0}, ValueError, "steps"),
         ({"grads": np.ones((3, 2))}, ValueError, r"grads must have shape \(5,\)"),
         ({"grads": np.ones(5), "function": jnp.sum}, ValueError, "not both"),
+        ({"grads": [1, np.nan, 2, 3, 4]}, ValueError, r"grads must be finite numbers; got \[ 1\. nan"),
+        ({"grads": "abc"}, TypeError, "grads must be finite numbers; got 'abc'"),
+        ({"start": np.inf}, ValueError, "start must be finite numbers; got inf"),
+        ({"function": lambda x: jnp.sqrt(x + 0.15)}, ValueError, "of step 2 is not finite"),
     ],
 )
 def test_bad_input(arguments, error, message):

@@ -118,6 +118,10 @@ def test_the_history_names_the_coordinates_and_plots():
     [
         ({"steps": 0}, ValueError, "minimize: steps must be an integer >= 1; got 0"),
         ({"start": (np.nan, 1.0)}, ValueError, "minimize: start must be finite; got [nan  1.]"),
+        ({"start": "ab"}, TypeError, "minimize: start must be numbers, or a pytree of arrays of them; got 'ab'"),
+        ({"start": {"w": (1.0, "a")}}, TypeError, "minimize: start['w'][1] must be numbers"),
+        ({"start": (1.0, "a")}, TypeError, "minimize: start must be numbers"),
+        ({"start": None}, TypeError, "minimize: start must be numbers, or a pytree of arrays of them; got None"),
         ({"function": 3.0}, TypeError, "minimize: function must be a function of the parameters; got 3.0"),
         ({"function": lambda x: x}, ValueError, "must return a scalar; at the start it returns shape (2,)"),
         (
