@@ -34,8 +34,8 @@ def problem(n=53):
 def run(path=None, epochs=2, n=53, **options):
     """Two programs, two blocks each for each of two seeds; a rate that diverges is among them."""
     space = jc.grid(rate=[0.01, 0.1, 1e30], form=["lookahead", "shifted"])
-    options = {"seeds": [3, 8], "batch_size": 10, "lanes": 2} | options
-    return jc.sweep(problem(n), factory, space, epochs=epochs, store=path, **options)
+    options = {"space": space, "seeds": [3, 8], "batch_size": 10, "lanes": 2} | options
+    return jc.sweep(problem(n), factory, epochs=epochs, store=path, **options)
 
 
 def count_writes(at):

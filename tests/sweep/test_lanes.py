@@ -8,10 +8,11 @@ import jax
 import numpy as np
 import optax
 import pytest
+import xarray as xr
 
 import jaxopt_course as jc
 from jaxopt_course import samplers, schedules
-from jaxopt_course.sweep import spaces, sweep
+from jaxopt_course.sweep import programs, spaces, sweep
 
 RATES = [0.003, 0.05, 0.2]
 CLIP = optax.clip_by_global_norm(0.7)
@@ -206,3 +207,16 @@ def test_splitting_into_lanes_changes_nothing(problems, lanes):
     parts = sweep(problems.model(), jc.adam, space, seeds=2, epochs=2, lanes=lanes)
     for name in ("loss", "validation_loss", "test_residual"):
         close(parts[name].fillna(0).values, whole[name].fillna(0).values, 64)
+
+
+def test_blocks_in_threads_of_their_own_are_those_one_after_another(problems, monkeypatch):
+    """18 lanes in blocks of 9: to the bit, whatever the number of cores; in the caller's precision."""
+    space = jc.grid(learning_rate=np.linspace(0.01, 0.3, 18))
+    run = lambda lanes: sweep(problems.model(), jc.adam, space, seeds=2, epochs=2, lanes=lanes)
+    with jax.enable_x64(True):
+        monkeypatch.setattr(programs, "_cores", lambda: 1)
+        alone = run(9)
+        monkeypatch.setattr(programs, "_cores", lambda: 2)
+        threads = run(18)
+    assert threads.loss.dtype == np.float64
+    xr.testing.assert_equal(threads, alone)

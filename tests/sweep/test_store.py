@@ -18,7 +18,7 @@ import pytest
 import xarray as xr
 
 import jaxopt_course as jc
-from jaxopt_course.sweep import best, execution, identity, store
+from jaxopt_course.sweep import best, execution, identity, programs, store
 from tests.sweep import stored
 
 pytest.importorskip("zarr")
@@ -160,6 +160,21 @@ def test_states_of_any_dtype_come_back(problems, tmp_path, monkeypatch):
     assert kinds == {"float32", "bfloat16", "int32", "uint32"}
     assert notes(tmp_path / "sweep.zarr").attrs["state"]["epoch"] == 1
     xr.testing.assert_equal(run(tmp_path / "sweep.zarr"), run())
+
+
+@pytest.mark.long
+def test_blocks_side_by_side_go_on_from_their_last_epoch(tmp_path, monkeypatch):
+    """On a machine of another number of cores too: from the blocks' start then, to equal results."""
+    options = {"space": jc.grid(rate=np.geomspace(1e-3, 0.1, 17), form=["shifted"]), "lanes": 18}
+    monkeypatch.setattr(programs, "_cores", lambda: 2)
+    whole = stored.run(**options)
+    for cores in (2, 1):
+        monkeypatch.setattr(programs, "_cores", lambda: 2)
+        path = tmp_path / f"{cores}.zarr"
+        killed_at(path, 40, **options)
+        assert notes(path).attrs["lanes"] == [9]
+        monkeypatch.setattr(programs, "_cores", lambda cores=cores: cores)
+        xr.testing.assert_equal(stored.run(path, **options), whole)
 
 
 def test_recorded_lane_sizes_win_over_what_would_be_chosen(whole, tmp_path, monkeypatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 import xarray as xr
 
 import jaxopt_course as jc
-from jaxopt_course.sweep import best, execution, plot, population, spaces, sweep
+from jaxopt_course.sweep import best, execution, halving, plot, population, spaces, sweep
 from jaxopt_course.sweep.blocks import Clock, Options
 from jaxopt_course.sweep.matching import match
 from jaxopt_course.sweep.results import finished
@@ -153,6 +155,28 @@ def test_lanes_fit_the_budget_by_the_programs_own_account(problems):
     assert small._bytes(size) <= budget
     with pytest.raises(ValueError, match=r"memory must be at least .* bytes, which one lane needs .* got 1,000"):
         sweep(problems.model(), jc.adam, space, memory=1000, **FAST)
+
+
+def test_the_budget_covers_all_that_is_there_at_once(problems):
+    """All splits, the whole state, the optimizer's included, and what the largest program takes besides; of each block."""
+    space = jc.grid(learning_rate=np.geomspace(1e-3, 1e-1, 16))
+    found = runner(problems.model(), jc.adam, space)
+    state = found.begin(next(found._passes()), 16).state
+    size = lambda tree: sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
+    assert found._bytes(16) > size(found.data) + found.at_once * size(state)
+
+
+def test_a_budget_too_small_for_the_last_program_is_found_before_the_first_trains(problems, monkeypatch):
+    problem = lambda width: jc.Problem.from_loss(
+        lambda params, batch: (batch["x"] @ params["u"] @ params["v"] - batch["y"]) ** 2,
+        {"u": jnp.ones((3, width)), "v": jnp.ones(width)},
+        problems.model().data,
+    )
+    monkeypatch.setattr(execution.Runner, "run", None)
+    space = jc.grid(learning_rate=[0.1], width=[1, 2000])
+    for train in (sweep, functools.partial(halving, max_epochs=2, eta=2)):
+        with pytest.raises(ValueError, match=r"memory must be at least .* bytes, which one lane needs"):
+            train(problem, jc.sgd, space, seeds=1, batch_size=10, memory=20_000)
 
 
 def test_progress_counts_every_step_of_every_run(problems, capsys):
