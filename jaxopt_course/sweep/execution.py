@@ -20,7 +20,7 @@ import numpy as np
 
 from jaxopt_course.sweep.blocks import Block, Pass, filled
 from jaxopt_course.sweep.journal import Carry, Journal, Record, is_key
-from jaxopt_course.sweep.population import evaluate_lanes, init_lanes, train_lanes
+from jaxopt_course.sweep.population import evaluate_lanes, finite_lanes, init_lanes, train_lanes
 from jaxopt_course.sweep.programs import Programs
 from jaxopt_course.sweep.recipes import Lane
 from jaxopt_course.training import samplers
@@ -89,13 +89,13 @@ class Runner(Programs):
         plan = dataclasses.replace(self.plan, seed=self.order_seed(own[0].order))
         members, seeds = self._cells(*own)
         diverged = [np.full(size, -1, np.int32) if each is None else each for each in failed]
-        finite = np.ones(size * len(blocks), bool)
         for epoch in range(begun, until + 1):
             totals = {}
             if epoch:
-                states, totals, diverged, finite = self._epoch(plan, epoch, lanes, states, diverged, bar, sum(counts))
+                states, totals, diverged = self._epoch(plan, epoch, lanes, states, diverged, bar, sum(counts))
             values = [self._evaluations(*each, epoch, until) for each in zip(lanes, states, strict=True)]
-            values, failed, finite = jax.device_get((totals | _joined(values), np.concatenate(diverged), finite))
+            finite = np.concatenate([self._finite(state, size) for state in states])
+            values, failed = jax.device_get((totals | _joined(values), np.concatenate(diverged)))
             carry = Carry(epoch, states, failed)
             values = {k: np.where((failed < 0) & finite, column, np.nan)[recorded] for k, column in values.items()}
             if epoch == until:  # non-finite since the last step, whose loss did not see it
@@ -110,10 +110,10 @@ class Runner(Programs):
 
     def _epoch(
         self, plan: samplers.Plan, epoch: int, lanes: Sequence[Lane], states: Any, diverged: Any, bar: Progress, count: int
-    ) -> tuple[Sequence[TrainState], dict[str, Any], Sequence[Any], Any]:
+    ) -> tuple[Sequence[TrainState], dict[str, Any], Sequence[Any]]:
         """One pass of some blocks over the data, in pieces of about half a second."""
         zeros = lambda: {name: np.zeros(diverged[0].shape, jnp.result_type(float)) for name in self.names}
-        blocks = [(state, zeros(), failed, None) for state, failed in zip(states, diverged, strict=True)]
+        blocks = [(state, zeros(), failed) for state, failed in zip(states, diverged, strict=True)]
         done, end = (epoch - 1) * plan.steps_per_epoch, epoch * plan.steps_per_epoch
         while done < end:
             began = time.perf_counter()
@@ -122,14 +122,14 @@ class Runner(Programs):
             done += steps
             bar.advance(steps * count)
             self.pace = max(1, min(4 * self.pace, int(LOOK_EVERY * steps / (time.perf_counter() - began))))
-        states, totals, diverged, finite = zip(*blocks, strict=True)
-        return states, _joined(totals), diverged, np.concatenate(finite)
+        states, totals, diverged = zip(*blocks, strict=True)
+        return states, _joined(totals), diverged
 
     def _trained(self, lanes: Sequence[Lane], blocks: Sequence[Any], batches: dict[str, Any]) -> list[Any]:
         """Some blocks after some steps, all at once."""
         arguments = [
             jax.device_put({"lanes": own, "state": state, "totals": totals, "diverged": diverged, **batches})
-            for own, (state, totals, diverged, _) in zip(lanes, blocks, strict=True)
+            for own, (state, totals, diverged) in zip(lanes, blocks, strict=True)
         ]
         if self.program is None:  # compiled here: a thread would not see what the caller set JAX to
             self.program = self.clock(lambda: train_lanes.lower(**arguments[0], **self.static).compile())
@@ -140,6 +140,10 @@ class Runner(Programs):
     def threads(self) -> ThreadPoolExecutor:
         """One for each block that trains at the same time."""
         return ThreadPoolExecutor(self.at_once)
+
+    def _finite(self, state: TrainState, size: int) -> np.ndarray:
+        varying = self.flow.varying[: len(jax.tree.leaves(state.params))]
+        return np.asarray(self.clock(finite_lanes, varying, state.params, size=size))
 
     def _evaluations(self, lanes: Any, state: TrainState, epoch: int, until: int) -> dict[str, Any]:
         """``validation_…``, and at the very end ``test_…``."""

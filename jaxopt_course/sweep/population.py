@@ -27,6 +27,7 @@ __all__ = [
     "average_lanes",
     "evaluate_lanes",
     "evaluated_lane",
+    "finite_lanes",
     "init_lane",
     "init_lanes",
     "lane_step",
@@ -97,7 +98,7 @@ def train_lanes(recipe, varying, lanes, state, totals, diverged, data, rows, sha
         count: how many of the rows.
 
     Returns:
-        ``state``, ``totals``, ``diverged``; and [lanes], whether the parameters are finite.
+        ``state``, ``totals``, ``diverged``.
     """
     TRACES["train_lanes"] += 1
 
@@ -113,9 +114,20 @@ def train_lanes(recipe, varying, lanes, state, totals, diverged, data, rows, sha
         failed = (diverged < 0) & ~jnp.isfinite(records["objective"])
         return state, totals, jnp.where(failed, state.step, diverged)
 
-    state, totals, diverged = jax.lax.fori_loop(0, count, one, (state, totals, diverged))
-    finite = jax.vmap(_finite, in_axes=(_axes(varying, state),), axis_size=diverged.size)(state)
-    return state, totals, diverged, finite
+    return jax.lax.fori_loop(0, count, one, (state, totals, diverged))
+
+
+@functools.partial(jax.jit, static_argnames=("varying", "size"), compiler_options={"xla_backend_optimization_level": 0})
+def finite_lanes(varying, params, *, size):
+    """[lanes], whether the parameters are finite; a program of its own, as all optimizers share it.
+
+    Args:
+        varying: which leaves have a lane axis (static).
+        params: the parameters.
+        size: how many lanes (static).
+    """
+    TRACES["finite_lanes"] += 1
+    return jax.vmap(_finite, in_axes=(_axes(varying, params),), axis_size=size)(params)
 
 
 @functools.partial(jax.jit, static_argnames=("recipe", "varying"))
@@ -148,8 +160,8 @@ def evaluate_lanes(problem, varying, lanes, model, data, *, batch_size):
     return lanes_first(across, _varying(lanes, varying), lanes, model)
 
 
-def _finite(state: TrainState) -> jax.Array:
-    return jnp.array([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params)]).all()
+def _finite(params: Any) -> jax.Array:
+    return jnp.array([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(params)]).all()
 
 
 def _turned(tree: Any) -> Any:

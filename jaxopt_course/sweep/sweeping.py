@@ -71,8 +71,8 @@ def sweep(
         evaluate: on the validation split after each ``"epoch"``, or at the ``"end"``; and then on the test split, too. None:
             on neither.
         lanes: train at most so many configurations at a time.
-        memory: bytes that they may take together, by the compiled program's own account, the data included; by default half
-            of an accelerator's memory, or a quarter of the machine's.
+        memory: bytes that they may take together: the data, all states, and what the compiled programs take besides by their
+            own account; by default half of an accelerator's memory, or a quarter of the machine's.
         store: a path to keep the results at while they come in, as Zarr (``pip install 'jaxopt_course[store]'``). After a
             kill, the same call goes on where it stopped, in lanes of the recorded sizes, and returns what one call would have
             returned, to the bit; once it is finished, at once. ``xarray.open_zarr(path, consolidated=False)`` looks in.
