@@ -585,7 +585,8 @@ claim(
 def descents(problem, size, rate, epochs):
     """Validation and training loss after each epoch, over 16 seeds."""
     seen = dataclasses.replace(problem, data=problem.data._replace(validation=problem.data.train))
-    options = {"seeds": 16, "batch_size": size, "epochs": epochs}
+    vary = "initialization" if size == 200 else "both"  # the full batch has no order; then all 16 train side by side
+    options = {"seeds": 16, "vary": vary, "batch_size": size, "epochs": epochs}
     run = jc.sweep(problem, jc.sgd, jc.grid(learning_rate=[rate]), **options).squeeze()
     if size == 200:  # one step an epoch: its loss is the one before that step
         return run.assign(train=run.loss.shift(epoch=-1))
