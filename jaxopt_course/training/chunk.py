@@ -92,8 +92,8 @@ def _drawn_step(program, state, examples, weights, regularizer, sampler, probes)
     """A step whose batch is drawn here, by what the sampler has learnt, and which it learns from."""
     key = jax.random.fold_in(jax.random.fold_in(state.key, DRAWS), state.step)
     indices, factors = sampler.draw(key, state.sampler, len(weights))
-    data, words = examples
-    state, report = train_step(program, state, take(data, words, indices), weights * factors, regularizer, probes, data)
+    data, _ = examples
+    state, report = train_step(program, state, take(*examples, indices), weights * factors, regularizer, probes, data)
     seen = jnp.where(weights > 0, indices, num_examples(data))
     return state._replace(sampler=sampler.update(state.sampler, seen, report.losses)), report
 
