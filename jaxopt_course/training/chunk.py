@@ -18,7 +18,6 @@ from optax.tree_utils import NamedTupleKey
 
 from jaxopt_course.problems.objective import num_examples
 from jaxopt_course.training.step import TRACES, Program, Report, TrainState, train_step
-from jaxopt_course.training.words import Words, take
 from jaxopt_course.transform import hyperparams
 from jaxopt_course.transform.leaves import cast_like
 from jaxopt_course.types import Batch, OptState
@@ -31,9 +30,7 @@ DRAWS = np.uint32(2**32 - 1)  # folded into the key of draws: no step is called 
 
 
 @functools.partial(jax.jit, static_argnames=("program", "capacity"), donate_argnames=("state",))
-def run_chunk(
-    program, state, data, regularizer, criteria, memory, rows, count, fired, sampler=None, probes=None, words=(), *, capacity
-):
+def run_chunk(program, state, data, regularizer, criteria, memory, rows, count, fired, sampler=None, probes=None, *, capacity):
     """Up to ``count`` ≤ ``capacity`` steps as one compiled loop.
 
     Args:
@@ -48,7 +45,6 @@ def run_chunk(
         fired: the index of the criterion that stopped an earlier chunk, or −1: nothing is done after a stop, so chunks can
             be sent off before the host knows.
         probes: what to look at besides, by name, a pytree.
-        words: the data's rows as words, where they are gathered so (:mod:`~jaxopt_course.training.words`).
 
     Returns:
         The state, the criteria's memory, the records (arrays [capacity, ...]), how many steps were done, and ``fired``.
@@ -61,7 +57,7 @@ def run_chunk(
         if sampler is None:
             state, report = train_step(program, state, batch, weights, regularizer, probes, data)
         else:
-            state, report = _drawn_step(program, state, (batch, words), weights, regularizer, sampler, probes)
+            state, report = _drawn_step(program, state, batch, weights, regularizer, sampler, probes)
         fired, new_memory = jnp.int32(-1), []
         for index, (criterion, old) in enumerate(zip(criteria, memory, strict=True)):
             new, stop = criterion.observe(old, report)
@@ -71,7 +67,7 @@ def run_chunk(
 
     def block(carry):
         first, last = carry[0], jnp.minimum(carry[0] + size, count)
-        examples = _gather(data, words, rows, first, size)
+        examples = _gather(data, rows, first, size)
 
         def body(carry):
             i, state, memory, records, _ = carry
@@ -81,19 +77,18 @@ def run_chunk(
 
         return jax.lax.while_loop(lambda c: (c[0] < last) & (c[-1] < 0), body, carry)
 
-    shapes = jax.eval_shape(lambda s, m: one(s, m, *_pick(_gather(data, words, rows, 0, size), rows, 0))[2], state, memory)
+    shapes = jax.eval_shape(lambda s, m: one(s, m, *_pick(_gather(data, rows, 0, size), rows, 0))[2], state, memory)
     records = jax.tree.map(lambda leaf: jnp.zeros((capacity, *leaf.shape), leaf.dtype), shapes)
     start = (jnp.int32(0), state, memory, records, jnp.asarray(fired, jnp.int32))
     done, state, memory, records, fired = jax.lax.while_loop(lambda c: (c[0] < count) & (c[-1] < 0), block, start)
     return state, memory, records, done, fired
 
 
-def _drawn_step(program, state, examples, weights, regularizer, sampler, probes) -> tuple[TrainState, Report]:
+def _drawn_step(program, state, data, weights, regularizer, sampler, probes) -> tuple[TrainState, Report]:
     """A step whose batch is drawn here, by what the sampler has learnt, and which it learns from."""
     key = jax.random.fold_in(jax.random.fold_in(state.key, DRAWS), state.step)
     indices, factors = sampler.draw(key, state.sampler, len(weights))
-    data, _ = examples
-    state, report = train_step(program, state, take(*examples, indices), weights * factors, regularizer, probes, data)
+    state, report = train_step(program, state, _take(data, indices), weights * factors, regularizer, probes, data)
     seen = jnp.where(weights > 0, indices, num_examples(data))
     return state._replace(sampler=sampler.update(state.sampler, seen, report.losses)), report
 
@@ -120,12 +115,12 @@ def block_size(batch_size: int, capacity: int) -> int:
     return min(capacity, 1 << (max(1, BLOCK // batch_size).bit_length() - 1))
 
 
-def _gather(data: Batch, words: Words, rows: Any, first: jax.Array | int, size: int) -> tuple[Batch, jax.Array | None]:
+def _gather(data: Batch, rows: Any, first: jax.Array | int, size: int) -> tuple[Batch, jax.Array | None]:
     """The examples (and weights) of ``size`` steps: one large gather outruns many small ones, by a third of a small step."""
     if rows is None:
         return data, None
     indices, weights = jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, first, size), rows)
-    return data if indices is None else take(data, words, indices), weights
+    return data if indices is None else _take(data, indices), weights
 
 
 def _pick(examples: tuple[Batch, jax.Array | None], rows: Any, k: jax.Array | int) -> tuple[Batch, jax.Array | None]:
@@ -134,6 +129,10 @@ def _pick(examples: tuple[Batch, jax.Array | None], rows: Any, k: jax.Array | in
     if rows is None:
         return examples
     return (share(examples[0]) if rows[0] is not None else examples[0]), share(examples[1])
+
+
+def _take(data: Batch, indices: jax.Array) -> Batch:
+    return jax.tree.map(lambda x: x.at[indices].get(mode="promise_in_bounds"), data)
 
 
 def _record(program: Program, report: Report, state: TrainState, regularized: bool) -> Mapping[str, Any]:

@@ -26,7 +26,6 @@ from jaxopt_course.training.progress import Progress
 from jaxopt_course.training.result import Moment, NonFiniteError, Result, evaluate_split
 from jaxopt_course.training.samplers import Full, Plan
 from jaxopt_course.training.step import TRACES, Program, TrainState, takes_extra_arguments
-from jaxopt_course.training.words import words_of
 from jaxopt_course.transform import eval_params, hyperparams
 from jaxopt_course.types import ModelState, Params
 
@@ -97,7 +96,6 @@ class Run:
     ):
         self.problem, self.plan, self.state, self.options, self.bar = problem, plan, state, options, bar
         self.train_data, self.validation_data = jax.device_put((problem.data.train, problem.data.validation))
-        self.words = words_of(self.train_data)
         self.program = Program(problem.objective, optimizer.update, takes_extra_arguments(optimizer))
         self.watched = options.nonfinite != "continue"
         self.in_step = tuple(c for c in options.criteria if hasattr(c, "observe"))
@@ -155,7 +153,7 @@ class Run:
         self.state, self.memory, records, done, self.fired = run_chunk(
             self.program, self.state, self.train_data, self.problem.regularizer, self.in_step, self.memory,
             self._rows(start, count, capacity), np.int32(count), self.fired, self.sampler, self.options.probes,
-            self.words, capacity=capacity,
+            capacity=capacity,
         )  # fmt: skip
         self.queue.append(_Chunk(count, records, done, self.fired, self._validate() if evaluating else None))
 
