@@ -78,10 +78,12 @@ def check(problem, factory, space, *, fit_problem=None, ulps=64, seeds=(3, 5), *
     return results
 
 
-QUICK = ("sgd", "momentum with a schedule", "adam", "optax's factory", "a lambda with a schedule of optax")
+QUICK = ("sgd", "adam", "optax's factory")
+LONG = ("momentum with a schedule", "a lambda with a schedule of optax")
+MARKS = dict.fromkeys(FACTORIES, pytest.mark.slow) | dict.fromkeys(LONG, pytest.mark.long) | dict.fromkeys(QUICK, ())
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in FACTORIES])
+@pytest.mark.parametrize("name", [pytest.param(name, marks=MARKS[name]) for name in FACTORIES])
 def test_a_lane_is_the_fit_of_its_configuration(problems, name):
     factory, axes = FACTORIES[name]
     check(problems.model(), factory, jc.grid(**axes))

@@ -232,6 +232,7 @@ def command(path, kill, epochs):
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.long
 def test_sent_sigkill_at_a_write_it_goes_on_in_another_process(whole, tmp_path):
     path = tmp_path / "sweep.zarr"
     process = subprocess.run(command(path, 110, 2), cwd=ROOT, capture_output=True)
