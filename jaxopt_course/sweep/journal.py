@@ -55,7 +55,7 @@ class Journal:
         """Spent compiling, and running, in all calls."""
         return self.clock.compiling, self.clock.running
 
-    def lanes(self, number: int, fitting: Callable[[], int]) -> int:
+    def lanes(self, number: int, fitting: Callable[..., int]) -> int:
         """How many lanes a block of the group with this number has; ``fitting`` finds it out."""
         return fitting()
 

@@ -98,9 +98,14 @@ class Programs:
         for seed in seeds:
             yield Pass(members, np.full(len(members), seed if self.options.vary == "both" else 0), int(seed))
 
-    def fitting(self) -> int:
-        """How many lanes a block has: as many as fit, in blocks of one size."""
-        return self._fitting(len(next(self._passes()).places), self.at_once)
+    def fitting(self, size: int | None = None) -> int:
+        """How many lanes a block has: as many as fit, in blocks of one size; or, given their size, as many blocks at once."""
+        if size is None:
+            return self._fitting(len(next(self._passes()).places), self.at_once)
+        self.at_once = max(1, min(self.at_once, self.options.lanes // size))
+        while self.at_once > 1 and self.clock(self._bytes, size) > self.options.memory:
+            self.at_once -= 1
+        return size
 
     def _fitting(self, wanted: int, together: int = 1) -> int:
         limit = max(1, min(wanted, self.options.lanes // self.at_once))

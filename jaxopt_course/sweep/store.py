@@ -123,9 +123,9 @@ class Store(Journal):
         """Spent compiling, and running, in all calls."""
         return self.earlier[0] + self.clock.compiling, self.earlier[1] + self.clock.running
 
-    def lanes(self, number: int, fitting: Callable[[], int]) -> int:
-        """As many as the store recorded, whatever fits."""
-        return self.sizes[number]
+    def lanes(self, number: int, fitting: Callable[..., int]) -> int:
+        """As many as the store recorded; how many blocks fit at once is another question on another machine."""
+        return self.sizes[number] if self.done.all() else fitting(self.sizes[number])
 
     def carry(self, members: np.ndarray, seeds: np.ndarray) -> Carry | None:
         """Where the blocks of these lanes stand; None, if they are done."""

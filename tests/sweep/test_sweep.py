@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 
 import jaxopt_course as jc
-from jaxopt_course.sweep import best, execution, halving, plot, population, spaces, sweep
+from jaxopt_course.sweep import best, execution, halving, plot, population, programs, spaces, sweep
 from jaxopt_course.sweep.blocks import Clock, Options
 from jaxopt_course.sweep.matching import match
 from jaxopt_course.sweep.results import finished
@@ -164,6 +164,17 @@ def test_the_budget_covers_all_that_is_there_at_once(problems):
     state = found.begin(next(found._passes()), 16).state
     size = lambda tree: sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
     assert found._bytes(16) > size(found.data) + found.at_once * size(state)
+
+
+@pytest.mark.long
+def test_blocks_of_a_recorded_size_train_side_by_side_as_far_as_lanes_and_memory_allow(problems, monkeypatch):
+    monkeypatch.setattr(programs, "_cores", lambda: 2)
+    make = lambda **options: runner(problems.model(), jc.adam, jc.grid(learning_rate=np.geomspace(1e-3, 0.1, 32)), **options)
+    enough = make()._bytes(16)
+    for options, at_once in (({"memory": enough}, 2), ({"memory": enough - 1}, 1), ({"lanes": 31}, 1), ({"lanes": 32}, 2)):
+        found = make(**options)
+        assert found.at_once == 2
+        assert (found.fitting(16), found.at_once) == (16, at_once)
 
 
 def test_a_budget_too_small_for_the_last_program_is_found_before_the_first_trains(problems, monkeypatch):
