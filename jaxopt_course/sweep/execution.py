@@ -20,7 +20,7 @@ import numpy as np
 
 from jaxopt_course.sweep.blocks import Block, Pass, filled
 from jaxopt_course.sweep.journal import Carry, Journal, Record, is_key
-from jaxopt_course.sweep.population import evaluate_lanes, finite_lanes, init_lanes, train_lanes
+from jaxopt_course.sweep.population import evaluate_lanes, finite_lanes, init_lanes, train_program
 from jaxopt_course.sweep.programs import Programs
 from jaxopt_course.sweep.recipes import Lane
 from jaxopt_course.training import samplers
@@ -132,7 +132,7 @@ class Runner(Programs):
             for own, (state, totals, diverged) in zip(lanes, blocks, strict=True)
         ]
         if self.program is None:  # compiled here: a thread would not see what the caller set JAX to
-            self.program = self.clock(lambda: train_lanes.lower(**arguments[0], **self.static).compile())
+            self.program = self.clock(lambda: train_program().lower(**arguments[0], **self.static).compile())
         train = lambda own: jax.block_until_ready(self.program(**own))
         return list(map(train, arguments) if len(arguments) == 1 else self.threads.map(train, arguments))
 

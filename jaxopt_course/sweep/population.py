@@ -18,6 +18,7 @@ import jax.numpy as jnp
 
 from jaxopt_course.sweep.products import lanes_first
 from jaxopt_course.sweep.recipes import Call, Lane, Recipe
+from jaxopt_course.training import compiler
 from jaxopt_course.training.step import TRACES, TrainState, evaluate, train_step
 from jaxopt_course.transform import eval_params
 from jaxopt_course.types import Batch, Key
@@ -32,6 +33,7 @@ __all__ = [
     "init_lanes",
     "lane_step",
     "train_lanes",
+    "train_program",
 ]
 
 Varying = tuple[bool, ...]  # for each leaf of a TrainState: whether it has a lane axis, its first
@@ -82,7 +84,17 @@ def init_lanes(recipe, make, varying, starts, lanes, start, key):
     return _joined(varying, init(lanes, start))
 
 
-@functools.partial(jax.jit, static_argnames=("recipe", "varying"), donate_argnames=("state", "totals", "diverged"))
+@functools.cache
+def train_program() -> Any:
+    """:func:`train_lanes`, to be compiled."""
+    return jax.jit(
+        train_lanes,
+        static_argnames=("recipe", "varying"),
+        donate_argnames=("state", "totals", "diverged"),
+        compiler_options=compiler.options(compiler.OF_LANES),
+    )
+
+
 def train_lanes(recipe, varying, lanes, state, totals, diverged, data, rows, shares, count):
     """``count`` steps of all lanes.
 

@@ -20,7 +20,7 @@ from jaxopt_course.probes.definition import Probe
 from jaxopt_course.problems.objective import Problem
 from jaxopt_course.training import stopping
 from jaxopt_course.training.checkpoint import Saver
-from jaxopt_course.training.chunk import run_chunk
+from jaxopt_course.training.chunk import chunk_program
 from jaxopt_course.training.history import Log
 from jaxopt_course.training.progress import Progress
 from jaxopt_course.training.result import Moment, NonFiniteError, Result, evaluate_split
@@ -150,7 +150,7 @@ class Run:
 
     def _send(self, start: int, count: int, evaluating: bool) -> None:
         capacity = self._capacity(start)
-        self.state, self.memory, records, done, self.fired = run_chunk(
+        self.state, self.memory, records, done, self.fired = chunk_program()(
             self.program, self.state, self.train_data, self.problem.regularizer, self.in_step, self.memory,
             self._rows(start, count, capacity), np.int32(count), self.fired, self.sampler, self.options.probes,
             capacity=capacity,
