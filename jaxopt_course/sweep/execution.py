@@ -30,6 +30,7 @@ from jaxopt_course.training.step import TrainState
 __all__ = ["Runner"]
 
 LOOK_EVERY = 0.5  # seconds of training between two looks
+FASTER = 16  # how many times more steps than before one look may wait for
 
 
 class Runner(Programs):
@@ -113,33 +114,34 @@ class Runner(Programs):
     ) -> tuple[Sequence[TrainState], dict[str, Any], Sequence[Any]]:
         """One pass of some blocks over the data, in pieces of about half a second."""
         zeros = lambda: {name: np.zeros(diverged[0].shape, jnp.result_type(float)) for name in self.names}
-        blocks = [(state, zeros(), failed) for state, failed in zip(states, diverged, strict=True)]
+        blocks = jax.device_put(
+            [
+                {"lanes": own, "state": state, "totals": zeros(), "diverged": failed}
+                for own, state, failed in zip(lanes, states, diverged, strict=True)
+            ]
+        )
         done, end = (epoch - 1) * plan.steps_per_epoch, epoch * plan.steps_per_epoch
         while done < end:
             began = time.perf_counter()
             steps = min(self.capacity, end - done, self.pace)
-            blocks = self._trained(lanes, blocks, self._batches(plan, done, steps))
+            blocks = self._trained(blocks, jax.device_put(self._batches(plan, done, steps)))
             done += steps
             bar.advance(steps * count)
-            self.pace = max(1, min(4 * self.pace, int(LOOK_EVERY * steps / (time.perf_counter() - began))))
-        states, totals, diverged = zip(*blocks, strict=True)
+            self.pace = max(1, min(FASTER * self.pace, int(LOOK_EVERY * steps / (time.perf_counter() - began))))
+        states, totals, diverged = ([block[name] for block in blocks] for name in ("state", "totals", "diverged"))
         return states, _joined(totals), diverged
 
-    def _trained(self, lanes: Sequence[Lane], blocks: Sequence[Any], batches: dict[str, Any]) -> list[Any]:
+    def _trained(self, blocks: Sequence[dict[str, Any]], batches: dict[str, Any]) -> list[dict[str, Any]]:
         """Some blocks after some steps, all at once."""
-        arguments = [
-            jax.device_put({"lanes": own, "state": state, "totals": totals, "diverged": diverged, **batches})
-            for own, (state, totals, diverged) in zip(lanes, blocks, strict=True)
-        ]
-        if self.program is None:  # compiled here: a thread would not see what the caller set JAX to
-            self.program = self.clock(lambda: train_program().lower(**arguments[0], **self.static).compile())
-        train = lambda own: jax.block_until_ready(self.program(**own))
-        return list(map(train, arguments) if len(arguments) == 1 else self.threads.map(train, arguments))
+        size = len(blocks[0]["diverged"])
+        if size not in self.training:  # compiled here: a thread would not see what the caller set JAX to
+            self.training[size] = self.clock(lambda: train_program().lower(**blocks[0], **batches, **self.static).compile())
 
-    @functools.cached_property
-    def threads(self) -> ThreadPoolExecutor:
-        """One for each block that trains at the same time."""
-        return ThreadPoolExecutor(self.at_once)
+        def train(block: dict[str, Any]) -> dict[str, Any]:
+            state, totals, diverged = jax.block_until_ready(self.training[size](**block, **batches))
+            return block | {"state": state, "totals": totals, "diverged": diverged}
+
+        return list(map(train, blocks) if len(blocks) == 1 else _threads(self.at_once).map(train, blocks))
 
     def _finite(self, state: TrainState, size: int) -> np.ndarray:
         varying = self.flow.varying[: len(jax.tree.leaves(state.params))]
@@ -155,6 +157,12 @@ class Runner(Programs):
                 values = self.clock(self._evaluation, evaluate_lanes, lanes, state, data)
                 found |= {f"{split}_{name}": value for name, value in values.items()}
         return found
+
+
+@functools.cache
+def _threads(count: int) -> ThreadPoolExecutor:
+    """One for each block that trains at the same time."""
+    return ThreadPoolExecutor(count)
 
 
 def _like(saved: Any, leaf: jax.Array) -> jax.Array:

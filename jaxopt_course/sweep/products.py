@@ -1,8 +1,12 @@
-"""Products of what all lanes share with what each lane has, the lanes' operand first.
+"""Products with what each lane has, the lanes' kernels first.
 
 ``x @ kernel``, ``vmap``-ped over kernels, is one product of x with all kernels side by side. As its second operand they would
 be copied on a CPU, transposed, at every step; exchanged, they lie as they must, and only x is turned. A step of a 784-64-10
 network takes half the time.
+
+What comes out lies turned, then, so a deeper layer's product, a small one for each lane, has its kernel first, too. XLA would
+exchange them again, and not find its fast kernel; it does not look through a barrier. A step of an 8-8-10 network takes three
+quarters of the time.
 """
 
 from __future__ import annotations
@@ -16,6 +20,8 @@ from jax.extend import core
 from jax.extend.core.primitives import dot_general_p
 
 __all__ = ["lanes_first"]
+
+LAYER = (((2,), (1,)), ((0,), (0,)))  # each lane's matrix times each lane's matrix
 
 
 def lanes_first(function: Callable[..., Any], varying: Sequence[bool], *arguments: Any) -> Any:
@@ -42,12 +48,14 @@ def _evaluated(program: core.ClosedJaxpr, varying: Sequence[bool], values: Seque
     read = lambda variable: variable.val if isinstance(variable, core.Literal) else known[variable]
     varies = lambda variable: not isinstance(variable, core.Literal) and variable in lanes
     for equation in jaxpr.eqns:
-        operands, flags = map(read, equation.invars), [*map(varies, equation.invars)]
+        operands, flags = [*map(read, equation.invars)], [*map(varies, equation.invars)]
         found, reached = None, [any(flags)] * len(equation.outvars)
         if equation.primitive is dot_general_p and flags == [False, True]:
             found = [_exchanged(*operands, **equation.params)]
+        elif equation.primitive is dot_general_p and all(flags) and equation.params["dimension_numbers"] == LAYER:
+            found = [_exchanged(*operands, **equation.params, keep=jax.lax.optimization_barrier)]
         elif equation.primitive.name == "jit":
-            found, reached = _evaluated(equation.params["jaxpr"], flags, [*operands])
+            found, reached = _evaluated(equation.params["jaxpr"], flags, operands)
         else:
             inputs = list(dict.fromkeys(variable for variable in equation.invars if not isinstance(variable, core.Literal)))
             alone = jaxpr.replace(constvars=(), invars=inputs, outvars=equation.outvars, eqns=[equation])
@@ -57,9 +65,11 @@ def _evaluated(program: core.ClosedJaxpr, varying: Sequence[bool], values: Seque
     return [*map(read, jaxpr.outvars)], [*map(varies, jaxpr.outvars)]
 
 
-def _exchanged(first: jax.Array, second: jax.Array, *, dimension_numbers: Any, **options: Any) -> jax.Array:
+def _exchanged(
+    first: jax.Array, second: jax.Array, *, dimension_numbers: Any, keep: Callable = lambda product: product, **options: Any
+) -> jax.Array:
     """The product with its operands the other way round, turned as it was."""
     contracted, batched = (pair[::-1] for pair in dimension_numbers)
-    product = dot_general_p.bind(second, first, dimension_numbers=(contracted, batched), **options)
+    product = keep(dot_general_p.bind(second, first, dimension_numbers=(contracted, batched), **options))
     shared, free = len(batched[0]), second.ndim - len(contracted[0])
     return jnp.transpose(product, (*range(shared), *range(free, product.ndim), *range(shared, free)))

@@ -64,7 +64,7 @@ class Programs:
         self.pace = 8
         most = min(len(next(self._passes()).places), options.lanes)
         self.at_once = max(1, min(_cores(), most // FEWEST))  # blocks
-        self.program: Any = None  # train_lanes, compiled
+        self.training: dict[int, Any] = {}  # train_lanes, compiled for blocks of a size
         with tracing(group.named, group.where):
             self.example = self._example()
             self.flow = self._flow()
@@ -144,6 +144,7 @@ class Programs:
         evaluations = [self._evaluation(evaluate_lanes.lower, lanes, state, data) for data in splits if data is not None]
         with ThreadPoolExecutor() as pool:
             compiled = list(pool.map(lambda program: program.compile(), [train, init, *evaluations]))
+        self.training[size] = compiled[0]
         training, *others = (_besides(program.memory_analysis()) for program in compiled)
         kept = _size(self.data) + self.at_once * (_size(state) + _size(self.group.lanes) * size // len(self.group.members))
         return kept + max(self.at_once * training, *others)

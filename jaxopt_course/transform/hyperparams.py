@@ -53,7 +53,7 @@ class Rule:
         self, numbers: Mapping[str, Any], asarray: Callable[..., Any] = jnp.asarray
     ) -> optax.GradientTransformationExtraArgs:
         """The transformation for these numbers, as arrays: NumPy's, if it is built for its checks only, which is quicker."""
-        dtype = jnp.result_type(float)
+        dtype = jax.dtypes.canonicalize_dtype(float)
         numbers = {k: asarray(x, dtype) if isinstance(x, (int, float)) else x for k, x in numbers.items()}
         with _building(asarray):
             built = self.factory(**numbers, **dict(self.static))

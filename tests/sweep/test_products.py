@@ -1,4 +1,4 @@
-"""Products with the lanes' operand first: the same numbers, and only where one operand is shared."""
+"""Products with the lanes' kernels first: the same numbers."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ FUNCTIONS = {
     "a product": lambda w: X[0] @ w,
     "in an inner program": lambda w: jax.jit(lambda x, w: jnp.tanh(x @ w) @ w.T)(X[0], w),
     "with lanes on both sides": lambda w: (X[0] @ w) @ w.T,
+    "a deeper layer": lambda w: jnp.tanh(X[0] @ w) @ (w[:2].T * 2),
     "lanes first already": lambda w: w.T @ X[0].T,
     "batched": lambda w: jnp.einsum("bij,jk->bki", X, w),
     "over two axes": lambda w: jnp.einsum("bij,jk->bk", X, w),
@@ -38,9 +39,10 @@ def products(function):
     return [e.invars[0].aval.shape for e in program.eqns if e.primitive.name == "dot_general"]
 
 
-def test_only_lanes_with_what_is_shared_are_exchanged():
+def test_the_lanes_kernels_are_first():
     assert products(FUNCTIONS["a product"]) == [W.shape]
     assert products(FUNCTIONS["lanes first already"]) == [(7, 6, 4)]
     assert products(FUNCTIONS["in an inner program"])[0] == W.shape
+    assert products(FUNCTIONS["a deeper layer"]) == [W.shape, (7, 6, 2)]
     shared = lambda w: (X[0] @ X[1].T).sum() + w.sum()
     assert products(shared) == [X[0].shape]
