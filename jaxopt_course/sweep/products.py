@@ -21,8 +21,6 @@ from jax.extend.core.primitives import dot_general_p
 
 __all__ = ["lanes_first"]
 
-LAYER = (((2,), (1,)), ((0,), (0,)))  # each lane's matrix times each lane's matrix
-
 
 def lanes_first(function: Callable[..., Any], varying: Sequence[bool], *arguments: Any) -> Any:
     """A function's result, worked out with lanes' operands first in products with what all lanes share.
@@ -52,7 +50,7 @@ def _evaluated(program: core.ClosedJaxpr, varying: Sequence[bool], values: Seque
         found, reached = None, [any(flags)] * len(equation.outvars)
         if equation.primitive is dot_general_p and flags == [False, True]:
             found = [_exchanged(*operands, **equation.params)]
-        elif equation.primitive is dot_general_p and all(flags) and equation.params["dimension_numbers"] == LAYER:
+        elif equation.primitive is dot_general_p and all(flags) and _is_layer(operands, equation.params["dimension_numbers"]):
             found = [_exchanged(*operands, **equation.params, keep=jax.lax.optimization_barrier)]
         elif equation.primitive.name == "jit":
             found, reached = _evaluated(equation.params["jaxpr"], flags, operands)
@@ -63,6 +61,16 @@ def _evaluated(program: core.ClosedJaxpr, varying: Sequence[bool], values: Seque
         known.update(zip(equation.outvars, found, strict=True))
         lanes.update(variable for variable, flag in zip(equation.outvars, reached, strict=True) if flag)
     return [*map(read, jaxpr.outvars)], [*map(varies, jaxpr.outvars)]
+
+
+def _is_layer(operands: Sequence[Any], dimension_numbers: Any) -> bool:
+    """Whether it is each lane's matrix times each lane's matrix, as a layer's inputs and its kernel are multiplied."""
+    contracted, batched = dimension_numbers
+    if [operand.ndim for operand in operands] != [3, 3] or [*map(len, (*contracted, *batched))] != [1, 1, 1, 1]:
+        return False
+    rows_and_columns = ([axis for axis in range(3) if axis not in lanes] for lanes in batched)
+    (_, columns), (rows, _) = rows_and_columns
+    return contracted == ((columns,), (rows,))
 
 
 def _exchanged(
