@@ -40,7 +40,8 @@ def decayed(factory: Callable[..., optax.GradientTransformation]) -> Callable[..
 
     Raises:
         TypeError: the factory is not ours, has no learning rate, or has a weight decay.
-        ValueError (from what it returns): a number outside its interval; a coupled decay with ``decay_by_rate=False``.
+        ValueError (from what it returns): a number outside its interval; ``decay_by_rate=False`` with a coupled
+            decay, or without a learning rate.
 
     >>> import jax.numpy as jnp, jaxopt_course as jc
     >>> tx = decayed(jc.sgd)(0.1, weight_decay=0.5)
@@ -65,6 +66,8 @@ def decayed(factory: Callable[..., optax.GradientTransformation]) -> Callable[..
             raise TypeError(f"{name}: mask must be a function from the parameters to a tree of booleans; got {mask!r}")
         if not decoupled and not decay_by_rate:
             raise ValueError(f"{name}: decay_by_rate=False needs decoupled=True; a coupled decay is part of the gradient")
+        if not decay_by_rate and arguments["learning_rate"] is None:
+            raise ValueError(f"{name}: decay_by_rate=False needs a learning_rate to set the decay apart from; got None")
         step = factory(**arguments)
         if not decoupled:
             return chain(optax.add_decayed_weights(weight_decay, mask), step)

@@ -134,6 +134,36 @@ BAD = {
         ValueError,
         "leaves no place for eps before the correction",
     ),
+    "Nesterov's momentum, of none": (
+        lambda: jc.rmsprop(0.1, nesterov=True),
+        ValueError,
+        r"rmsprop: nesterov=True needs a momentum in \[0, 1\]; got momentum=None",
+    ),
+    "a rate outside no momentum": (
+        lambda: jc.rmsprop(0.1, rate_inside=False),
+        ValueError,
+        r"rmsprop: rate_inside=False needs a momentum in \[0, 1\]; got momentum=None",
+    ),
+    "an average with nothing to correct": (
+        lambda: jc.averaged(jc.sgd(0.1), bias_correction=False),
+        ValueError,
+        r"averaged: bias_correction=False needs a decay in \[0, 1\); got decay=None",
+    ),
+    "an average of SGD with nothing to correct": (
+        lambda: jc.averaged_sgd(0.1, start=3, bias_correction=False),
+        ValueError,
+        r"bias_correction=False needs a decay in \[0, 1\); got decay=None",
+    ),
+    "a decay apart from no rate": (
+        lambda: jc.decayed(jc.adadelta)(decay_by_rate=False),
+        ValueError,
+        "adadelta: decay_by_rate=False needs a learning_rate .*; got None",
+    ),
+    "a growth of cold starts": (
+        lambda: jc.line_search(jc.linesearch.armijo(), growth=1.5, warm_start=False),
+        ValueError,
+        "line_search: growth=1.5 needs warm_start=True",
+    ),
 }
 
 

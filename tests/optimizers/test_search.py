@@ -66,7 +66,7 @@ def test_a_search_begins_where_the_last_one_ended_times_the_growth():
 
 
 def test_without_warm_start_and_after_no_step_it_begins_at_the_initial_step():
-    cold = jc.line_search(jc.linesearch.armijo(), initial_step=1e-3, growth=2.0, warm_start=False)
+    cold = jc.line_search(jc.linesearch.armijo(), initial_step=1e-3, warm_start=False)
     state = cold.init(START)
     for _ in range(2):
         _, state = walk(cold.update, quadratic, state, START)
