@@ -23,6 +23,7 @@ from jaxopt_course.checks import Interval
 __all__ = [
     "Batch", "Decay", "Fraction", "Grads", "Key", "ModelState", "NonNegative", "Number", "OptState", "Parametric",
     "Params", "Positive", "Regularizer", "Scalar", "Schedule", "Updates", "as_schedule", "falls", "parametric", "real_dtype",
+    "value_at",
 ]  # fmt: skip
 
 P = ParamSpec("P")
@@ -152,14 +153,19 @@ def as_schedule(where: str, name: str, function: Callable[[Any], Any], interval:
     ours = isinstance(function, Schedule)
     schedule = function if ours else _foreign(where, name, function)
     if interval is not None:
-        first = _at_step_0(schedule) if ours else schedule(0)
-        checks.check_number(where, f"{name} at step 0", first, interval)
+        checks.check_number(where, f"{name} at step 0", value_at(schedule, 0), interval)
     return schedule
 
 
-@jax.jit  # all of ours that are equal but for their numbers share a program
-def _at_step_0(schedule: Schedule) -> jax.Array:
-    return schedule(0)
+def value_at(schedule: Schedule, step: int) -> jax.Array:
+    """Its value at a step. All of ours that are equal but for their numbers share a program; a foreign one needs none."""
+    numbers = jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(float)), schedule)
+    return _compiled(numbers, step) if schedule.numbers else schedule(step)
+
+
+@jax.jit
+def _compiled(schedule: Schedule, step: int) -> jax.Array:
+    return schedule(step)
 
 
 def _foreign(where: str, name: str, function: Callable[[Any], Any]) -> Schedule:

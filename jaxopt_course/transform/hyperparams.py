@@ -134,6 +134,9 @@ def optimizer(
     against the :class:`~jaxopt_course.checks.Interval` in its annotation. Keyword-only arguments are static. Inside the
     factory the hyperparameters are arrays; other decorated factories called there become part of it.
 
+    A schedule is checked at step 0 by the call, which does not know how long it will be followed, and at a run's own steps by
+    ``jc.fit`` and ``jc.minimize``, before they compile. A loop of one's own follows it anywhere.
+
     Args:
         factory: ``factory(numbers..., *, static...) → optax.GradientTransformation``.
 
