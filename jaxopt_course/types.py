@@ -116,17 +116,21 @@ def parametric(kind: type[R]) -> Callable[[Callable[Concatenate[Any, P], Any]], 
         signature = inspect.signature(rule)
         signature = signature.replace(parameters=list(signature.parameters.values())[1:])
         name = rule.__name__
+        takes_schedule = {  # each number of a search; a schedule's own, where its rule says so
+            key: kind.takes_schedules and (kind is not Schedule or "Schedule" in str(parameter.annotation))
+            for key, parameter in signature.parameters.items()
+        }
 
         @functools.wraps(rule)
         def factory(*args: P.args, **kwargs: P.kwargs) -> R:
             numbers, static = checks.bind(signature, name, args, kwargs)
             accepted = checks.intervals(rule)
             for key, value in numbers.items():
-                if callable(value) and kind.takes_schedules:
+                if callable(value) and takes_schedule[key]:
                     numbers[key] = as_schedule(name, key, value, accepted.get(key))
                 else:
                     checks.check_number(
-                        name, key, value, accepted.get(key), also=", a schedule" if kind.takes_schedules else ""
+                        name, key, value, accepted.get(key), also=" or a schedule" if takes_schedule[key] else ""
                     )
             return kind(rule, numbers, tuple(static.items()))  # pyright: ignore[reportReturnType]  # narrowed by `is` above
 

@@ -21,7 +21,6 @@ from jaxopt_course.types import NonNegative
 __all__ = ["decayed"]
 
 
-@functools.cache
 def decayed(factory: Callable[..., optax.GradientTransformation]) -> Callable[..., optax.GradientTransformationExtraArgs]:
     """An optimizer of ours with weight decay: the same factory, with four more arguments.
 
@@ -52,9 +51,14 @@ def decayed(factory: Callable[..., optax.GradientTransformation]) -> Callable[..
     References:
         Loshchilov & Hutter, Decoupled weight decay regularization, 2019. Lectures 001, 003, 004 [A2].
     """
-    name = getattr(factory, "__name__", repr(factory))
     if not callable(factory):
         raise TypeError(f"decayed: needs a factory, as in decayed(jc.sgd)(0.1); got {factory!r}")
+    return _decayed(factory)
+
+
+@functools.cache  # one factory for each, so that what it makes compares equal
+def _decayed(factory: Callable[..., optax.GradientTransformation]) -> Callable[..., optax.GradientTransformationExtraArgs]:
+    name = getattr(factory, "__name__", repr(factory))
     signature = inspect.signature(factory)
     if not getattr(factory, "has_hyperparams_in_state", False) or "learning_rate" not in signature.parameters:
         raise TypeError(f"decayed: needs a factory made by jc.optimizer, with a learning_rate; got {name}")

@@ -184,3 +184,17 @@ def test_what_is_off_is_not_in_the_state():
     assert size(jc.scale_by_rmsprop(bias_correction=True)) == size(jc.scale_by_rmsprop()) + 1
     assert size(jc.scale_by_rmsprop(centred=True)) == size(jc.scale_by_rmsprop()) + 1
     assert size(jc.adam(0.1, eps_before_correction=True)) == size(jc.adam(0.1))
+
+
+@pytest.mark.parametrize("dtype", ["flot", "int32", 3])
+def test_accumulators_are_floating_point(dtype):
+    for make in (jc.adam, jc.momentum, jc.rmsprop, jc.averaged_sgd, jc.scale_by_nadam):
+        with pytest.raises(TypeError, match=f"accumulator_dtype must be a floating-point dtype.*; got {dtype!r}"):
+            make(0.1, accumulator_dtype=dtype)
+
+
+def test_what_is_no_factory_or_no_tree_of_arrays_is_refused():
+    with pytest.raises(TypeError, match=r"decayed: needs a factory.*got \[1\]"):
+        jc.decayed([1])
+    with pytest.raises(TypeError, match=r"adam.init: parameters must be arrays; \['a'\] is 'x'"):
+        jc.adam(0.1).init({"a": "x"})
