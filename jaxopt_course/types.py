@@ -81,7 +81,11 @@ class Parametric:
 
 @jax.tree_util.register_pytree_with_keys_class
 class Schedule(Parametric):
-    """A value for each step: ``schedule(step)``, from step 0. A pytree (see :class:`Parametric`), a valid optax schedule."""
+    """A value for each step: ``schedule(step)``, from step 0. A pytree (see :class:`Parametric`), a valid optax schedule.
+
+    Steps are read in the default float dtype: float32 tells all apart up to 2²⁴ = 16 777 216, and every second one from there
+    to 2²⁵; float64 (``jax_enable_x64``) up to 2⁵³.
+    """
 
     takes_schedules = True
 

@@ -118,6 +118,8 @@ def test_in_fit_it_learns_the_digits_and_every_evaluation_is_counted(name):
     assert (history.step_size > 0).all()
     assert history.status.dtype == np.int32
     assert set(history.status.values.tolist()) <= {int(status) for status in jc.linesearch.Status}
+    meanings = ", ".join(f"{status.value} {status.name.lower().replace('_', ' ')}" for status in Status)
+    assert history.status.attrs["description"].endswith(": " + meanings)
     taken = np.diff(history.gradient_evaluations, prepend=0)
     assert (taken >= 2).all()
     assert taken[-1] == 1 + last_state(result.state.opt_state).num_linesearch_steps
