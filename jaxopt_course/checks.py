@@ -12,10 +12,21 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-__all__ = ["Arguments", "Interval", "bind", "check_number", "check_positive_integer", "check_sweep", "closest", "intervals"]
+__all__ = [
+    "Arguments",
+    "Interval",
+    "bind",
+    "check_float_dtype",
+    "check_number",
+    "check_positive_integer",
+    "check_sweep",
+    "closest",
+    "intervals",
+]
 
 
 class Interval(NamedTuple):
@@ -108,6 +119,21 @@ def check_positive_integer(where: str, name: str, value: Any, *, maximum: int | 
     return int(value)
 
 
+def check_float_dtype(where: str, name: str, value: Any) -> None:
+    """Raise a TypeError unless ``value`` is a floating-point (or complex) dtype, or the name of one.
+
+    >>> check_float_dtype("adam", "accumulator_dtype", "int32")
+    Traceback (most recent call last):
+    TypeError: adam: accumulator_dtype must be a floating-point dtype, as "float32"; got 'int32'
+    """
+    try:
+        floating = jnp.issubdtype(jnp.dtype(value), jnp.inexact)
+    except TypeError:
+        floating = False
+    if not floating:
+        raise TypeError(f'{where}: {name} must be a floating-point dtype, as "float32"; got {value!r}')
+
+
 def check_sweep(where: str, results: Any, dims: Iterable[str] = ("seed",)) -> None:
     """Raise unless these are a sweep's results, an ``xarray.Dataset`` as ``jc.sweep`` returns it, with these dimensions.
 
@@ -157,6 +183,8 @@ def bind(signature: inspect.Signature, where: str, args: tuple, kwargs: Mapping[
                 raise TypeError(f"{where}: {name} is static and must be hashable; got {value!r}") from None
             if signature.parameters[name].annotation in (bool, "bool") and not isinstance(value, (bool, np.bool_)):
                 raise TypeError(f"{where}: {name} must be True or False; got {value!r}")
+            if name == "accumulator_dtype" and value is not None:
+                check_float_dtype(where, name, value)
             sorted_.static[name] = value
         elif value is None and signature.parameters[name].default is not None:
             raise TypeError(f"{where}: {name} must be a number, an array or a schedule; got None")

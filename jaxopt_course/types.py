@@ -23,6 +23,7 @@ from jaxopt_course.checks import Interval
 __all__ = [
     "Batch", "Decay", "Fraction", "Grads", "Key", "ModelState", "NonNegative", "Number", "OptState", "Parametric",
     "Params", "Positive", "Regularizer", "Scalar", "Schedule", "Updates", "as_schedule", "falls", "parametric", "real_dtype",
+    "value_at",
 ]  # fmt: skip
 
 P = ParamSpec("P")
@@ -80,7 +81,11 @@ class Parametric:
 
 @jax.tree_util.register_pytree_with_keys_class
 class Schedule(Parametric):
-    """A value for each step: ``schedule(step)``, from step 0. A pytree (see :class:`Parametric`), a valid optax schedule."""
+    """A value for each step: ``schedule(step)``, from step 0. A pytree (see :class:`Parametric`), a valid optax schedule.
+
+    Steps are read in the default float dtype: float32 tells all apart up to 2²⁴ = 16 777 216, and every second one from there
+    to 2²⁵; float64 (``jax_enable_x64``) up to 2⁵³.
+    """
 
     takes_schedules = True
 
@@ -115,17 +120,21 @@ def parametric(kind: type[R]) -> Callable[[Callable[Concatenate[Any, P], Any]], 
         signature = inspect.signature(rule)
         signature = signature.replace(parameters=list(signature.parameters.values())[1:])
         name = rule.__name__
+        takes_schedule = {  # each number of a search; a schedule's own, where its rule says so
+            key: kind.takes_schedules and (kind is not Schedule or "Schedule" in str(parameter.annotation))
+            for key, parameter in signature.parameters.items()
+        }
 
         @functools.wraps(rule)
         def factory(*args: P.args, **kwargs: P.kwargs) -> R:
             numbers, static = checks.bind(signature, name, args, kwargs)
             accepted = checks.intervals(rule)
             for key, value in numbers.items():
-                if callable(value) and kind.takes_schedules:
+                if callable(value) and takes_schedule[key]:
                     numbers[key] = as_schedule(name, key, value, accepted.get(key))
                 else:
                     checks.check_number(
-                        name, key, value, accepted.get(key), also=", a schedule" if kind.takes_schedules else ""
+                        name, key, value, accepted.get(key), also=" or a schedule" if takes_schedule[key] else ""
                     )
             return kind(rule, numbers, tuple(static.items()))  # pyright: ignore[reportReturnType]  # narrowed by `is` above
 
@@ -152,14 +161,19 @@ def as_schedule(where: str, name: str, function: Callable[[Any], Any], interval:
     ours = isinstance(function, Schedule)
     schedule = function if ours else _foreign(where, name, function)
     if interval is not None:
-        first = _at_step_0(schedule) if ours else schedule(0)
-        checks.check_number(where, f"{name} at step 0", first, interval)
+        checks.check_number(where, f"{name} at step 0", value_at(schedule, 0), interval)
     return schedule
 
 
-@jax.jit  # all of ours that are equal but for their numbers share a program
-def _at_step_0(schedule: Schedule) -> jax.Array:
-    return schedule(0)
+def value_at(schedule: Schedule, step: int) -> jax.Array:
+    """Its value at a step. All of ours that are equal but for their numbers share a program; a foreign one needs none."""
+    numbers = jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(float)), schedule)
+    return _compiled(numbers, step) if schedule.numbers else schedule(step)
+
+
+@jax.jit
+def _compiled(schedule: Schedule, step: int) -> jax.Array:
+    return schedule(step)
 
 
 def _foreign(where: str, name: str, function: Callable[[Any], Any]) -> Schedule:

@@ -31,6 +31,14 @@ _AVERAGE = "jc.averaged(optimizer, decay, bias_correction=False)"
 _preset = preset(
     "keras",
     {
+        "beta_1": "b1",
+        "beta_2": "b2",
+        "epsilon": "eps",
+        "rho": "decay",
+        "initial_accumulator_value": "initial_accumulator",
+        "centered": "centred",
+    },
+    {
         "clipnorm": Switch(None, "jc.chain(optax.clip_by_global_norm(...), ...), which clips all leaves together"),
         "clipvalue": Switch(None, "jc.chain(optax.clip(...), ...)"),
         "global_clipnorm": Switch(None, "jc.chain(optax.clip_by_global_norm(...), ...)"),
@@ -44,11 +52,14 @@ _preset = preset(
 )
 
 
-@_preset
+@_preset(ours.momentum)
 def sgd(
     learning_rate: Any = 0.01, momentum: Any = 0.0, nesterov: bool = False, weight_decay: Any = None
 ) -> optax.GradientTransformationExtraArgs:
-    """``keras.optimizers.SGD``: m ← μm + α∇L, θ ← θ − m; nesterov θ ← θ − (α∇L + μm)."""
+    """``keras.optimizers.SGD``: m ← μm + α∇L, θ ← θ − m; nesterov θ ← θ − (α∇L + μm).
+
+    As there, ``nesterov=True`` without momentum changes nothing.
+    """
     decay: dict[str, Any] = {"weight_decay": weight_decay, "decoupled": True, "learning_rate": learning_rate}
     if off(momentum):
         return with_decay(ours.sgd, **decay)
@@ -57,7 +68,7 @@ def sgd(
     return with_decay(ours.momentum, **decay, momentum=momentum)
 
 
-@_preset
+@_preset(ours.adagrad)
 def adagrad(
     learning_rate: Any = 0.001, initial_accumulator_value: Any = 0.1, epsilon: Any = 1e-7, weight_decay: Any = None
 ) -> optax.GradientTransformationExtraArgs:
@@ -66,7 +77,7 @@ def adagrad(
     return with_decay(ours.adagrad, weight_decay, decoupled=True, **numbers, eps_inside_sqrt=True)
 
 
-@_preset
+@_preset(ours.rmsprop)
 def rmsprop(
     learning_rate: Any = 0.001, rho: Any = 0.9, momentum: Any = 0.0, epsilon: Any = 1e-7, centered: bool = False,
     weight_decay: Any = None,
@@ -76,7 +87,7 @@ def rmsprop(
     return with_decay(ours.rmsprop, weight_decay, decoupled=True, **numbers, centred=centered, eps_inside_sqrt=True)
 
 
-@_preset
+@_preset(ours.adadelta)
 def adadelta(
     learning_rate: Any = 0.001, rho: Any = 0.95, epsilon: Any = 1e-7, weight_decay: Any = None
 ) -> optax.GradientTransformationExtraArgs:
@@ -86,7 +97,7 @@ def adadelta(
     )  # fmt: skip
 
 
-@_preset
+@_preset(ours.adam)
 def adam(
     learning_rate: Any = 0.001, beta_1: Any = 0.9, beta_2: Any = 0.999, epsilon: Any = 1e-7, amsgrad: bool = False,
     weight_decay: Any = None,
@@ -95,7 +106,7 @@ def adam(
     return _adam(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay)
 
 
-@_preset
+@_preset(ours.adamw)
 def adamw(
     learning_rate: Any = 0.001, weight_decay: Any = 0.004, beta_1: Any = 0.9, beta_2: Any = 0.999, epsilon: Any = 1e-7,
     amsgrad: bool = False,
@@ -110,7 +121,7 @@ def _adam(learning_rate, b1, b2, eps, amsgrad, weight_decay):
     return with_decay(method, weight_decay, decoupled=True, **numbers, **options, eps_before_correction=True)
 
 
-@_preset
+@_preset(ours.adamax)
 def adamax(
     learning_rate: Any = 0.001, beta_1: Any = 0.9, beta_2: Any = 0.999, epsilon: Any = 1e-7, weight_decay: Any = None
 ) -> optax.GradientTransformationExtraArgs:
@@ -119,7 +130,7 @@ def adamax(
     return with_decay(ours.adamax, weight_decay, decoupled=True, **numbers)
 
 
-@_preset
+@_preset(ours.nadam)
 def nadam(
     learning_rate: Any = 0.001, beta_1: Any = 0.9, beta_2: Any = 0.999, epsilon: Any = 1e-7, weight_decay: Any = None
 ) -> optax.GradientTransformationExtraArgs:

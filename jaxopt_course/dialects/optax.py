@@ -21,15 +21,28 @@ __all__ = [
     "adadelta", "adagrad", "adam", "adamax", "adamaxw", "adamw", "amsgrad", "nadam", "nadamw", "rmsprop", "sgd",
 ]  # fmt: skip
 
-_preset = preset("optax")
-_with_dtype = preset("optax", {"mu_dtype": Switch(None, "accumulator_dtype, for m and v, of jc.adam and its kin")})
+_NAMES = {
+    "rho": "decay",
+    "initial_accumulator_value": "initial_accumulator",
+    "initial_scale": "initial_accumulator",
+    "eps_in_sqrt": "eps_inside_sqrt",
+    "centered": "centred",
+    "weight_decay_mask": "mask",
+    "bias_correction_mu": "bias_correction",
+    "bias_correction_nu": "bias_correction",
+}
+_preset = preset("optax", _NAMES)
+_with_dtype = preset("optax", _NAMES, {"mu_dtype": Switch(None, "accumulator_dtype, for m and v, of jc.adam and its kin")})
 
 
-@_preset
+@_preset(ours.momentum)
 def sgd(
     learning_rate: Any, momentum: Any = None, nesterov: bool = False, accumulator_dtype: Any = None
 ) -> optax.GradientTransformationExtraArgs:
-    """``optax.sgd``: m ← μm + g, θ ← θ − αm; nesterov θ ← θ − α(g + μm)."""
+    """``optax.sgd``: m ← μm + g, θ ← θ − αm; nesterov θ ← θ − α(g + μm).
+
+    As there, ``nesterov=True`` without momentum changes nothing.
+    """
     if momentum is None:
         return ours.sgd(learning_rate)
     options = {"rate_inside": False, "accumulator_dtype": accumulator_dtype}
@@ -38,7 +51,7 @@ def sgd(
     return ours.momentum(learning_rate, momentum, **options)
 
 
-@_preset
+@_preset(ours.adagrad)
 def adagrad(
     learning_rate: Any, initial_accumulator_value: Any = 0.1, eps: Any = 1e-7
 ) -> optax.GradientTransformationExtraArgs:
@@ -46,19 +59,22 @@ def adagrad(
     return ours.adagrad(learning_rate, eps, initial_accumulator_value, eps_inside_sqrt=True)
 
 
-@_preset
+@_preset(ours.rmsprop)
 def rmsprop(
     learning_rate: Any, decay: Any = 0.9, eps: Any = 1e-8, initial_scale: Any = 0.0, eps_in_sqrt: bool = True,
     centered: bool = False, momentum: Any = None, nesterov: bool = False, bias_correction: bool = False,
 ) -> optax.GradientTransformationExtraArgs:  # fmt: skip
-    """``optax.rmsprop``: v ← ρv + (1 − ρ)g², m ← μm + αg / √(v + ε), θ ← θ − m."""
+    """``optax.rmsprop``: v ← ρv + (1 − ρ)g², m ← μm + αg / √(v + ε), θ ← θ − m; nesterov θ ← θ − (αg / √(v + ε) + μm).
+
+    As there, ``nesterov=True`` without momentum changes nothing.
+    """
     return ours.rmsprop(
         learning_rate, decay, eps, momentum, initial_scale, centred=centered, bias_correction=bias_correction,
-        nesterov=nesterov, eps_inside_sqrt=eps_in_sqrt,
+        nesterov=nesterov and momentum is not None, eps_inside_sqrt=eps_in_sqrt,
     )  # fmt: skip
 
 
-@_preset
+@_preset(ours.adadelta)
 def adadelta(
     learning_rate: Any = None, rho: Any = 0.9, eps: Any = 1e-6, weight_decay: Any = 0.0, weight_decay_mask: Any = None
 ) -> optax.GradientTransformationExtraArgs:
@@ -69,7 +85,7 @@ def adadelta(
     return with_decay(ours.adadelta, weight_decay, decoupled=False, mask=weight_decay_mask, **numbers)
 
 
-@_with_dtype
+@_with_dtype(ours.adam)
 def adam(
     learning_rate: Any, b1: Any = 0.9, b2: Any = 0.999, eps: Any = 1e-8, eps_root: Any = 0.0, mu_dtype: Any = None, *,
     nesterov: bool = False,
@@ -78,7 +94,7 @@ def adam(
     return _adam(nesterov, None, learning_rate=learning_rate, b1=b1, b2=b2, eps=eps, eps_root=eps_root)
 
 
-@_with_dtype
+@_with_dtype(ours.nadam)
 def nadam(
     learning_rate: Any, b1: Any = 0.9, b2: Any = 0.999, eps: Any = 1e-8, eps_root: Any = 0.0, mu_dtype: Any = None, *,
     nesterov: bool = True,
@@ -87,7 +103,7 @@ def nadam(
     return _adam(nesterov, None, learning_rate=learning_rate, b1=b1, b2=b2, eps=eps, eps_root=eps_root)
 
 
-@_with_dtype
+@_with_dtype(ours.adamw)
 def adamw(
     learning_rate: Any, b1: Any = 0.9, b2: Any = 0.999, eps: Any = 1e-8, eps_root: Any = 0.0, mu_dtype: Any = None,
     weight_decay: Any = 1e-4, mask: Any = None, *, nesterov: bool = False,
@@ -97,7 +113,7 @@ def adamw(
     return _adam(nesterov, weight_decay, mask, **numbers)
 
 
-@_with_dtype
+@_with_dtype(ours.nadam)
 def nadamw(
     learning_rate: Any, b1: Any = 0.9, b2: Any = 0.999, eps: Any = 1e-8, eps_root: Any = 0.0, mu_dtype: Any = None,
     weight_decay: Any = 1e-4, mask: Any = None, *, nesterov: bool = True,
@@ -112,7 +128,7 @@ def _adam(nesterov, weight_decay, mask=None, *, eps_root, **numbers):
     return with_decay(ours.nadam if nesterov else ours.adam, weight_decay, decoupled=True, mask=mask, **numbers)
 
 
-@_preset
+@_preset(ours.adamax)
 def adamax(
     learning_rate: Any, b1: Any = 0.9, b2: Any = 0.999, eps: Any = 1e-8
 ) -> optax.GradientTransformationExtraArgs:  # fmt: skip
@@ -120,7 +136,7 @@ def adamax(
     return ours.adamax(learning_rate, b1, b2, eps, eps_place="maximum")
 
 
-@_preset
+@_preset(ours.adamax)
 def adamaxw(
     learning_rate: Any, b1: Any = 0.9, b2: Any = 0.999, eps: Any = 1e-8, weight_decay: Any = 1e-4, mask: Any = None
 ) -> optax.GradientTransformationExtraArgs:
@@ -129,7 +145,7 @@ def adamaxw(
     return with_decay(ours.adamax, weight_decay, decoupled=True, mask=mask, **numbers, eps_place="maximum")
 
 
-@_with_dtype
+@_with_dtype(ours.amsgrad)
 def amsgrad(
     learning_rate: Any, b1: Any = 0.9, b2: Any = 0.999, eps: Any = 1e-8, eps_root: Any = 0.0, mu_dtype: Any = None,
     bias_correction_mu: bool = True, bias_correction_nu: bool = True,

@@ -21,46 +21,58 @@ __all__ = [
     "adadelta", "adagrad", "adam", "adamax", "adamw", "amsgrad", "momentum", "nadam", "nesterov", "rmsprop", "sgd",
 ]  # fmt: skip
 
-_preset = preset("paper")
+_preset = preset(
+    "paper",
+    {
+        "alpha": "learning_rate",
+        "beta1": "b1",
+        "beta2": "b2",
+        "nu": "b2",
+        "rho": "decay",
+        "epsilon": "eps",
+        "delta": "eps",
+        "psi": "momentum_decay",
+    },
+)
 
 
-@_preset
+@_preset(ours.sgd)
 def sgd(alpha: Any) -> optax.GradientTransformationExtraArgs:
     """Robbins & Monro 1951 [B1]: θ ← θ − α∇L."""
     return ours.sgd(alpha)
 
 
-@_preset
+@_preset(ours.momentum, beta="momentum")
 def momentum(alpha: Any, beta: Any = 0.9) -> optax.GradientTransformationExtraArgs:
     """Polyak 1964 [D1]: θ ← θ − α∇L + β(θ − θ_before); the lectures' form, with the rate inside."""
     return ours.momentum(alpha, beta)
 
 
-@_preset
+@_preset(ours.nesterov, mu="momentum")
 def nesterov(alpha: Any, mu: Any = 0.9) -> optax.GradientTransformationExtraArgs:
     """Nesterov 1983, as Sutskever et al. 2013 write it [D3]: v ← μv − α∇L(θ + μv), θ ← θ + v."""
     return ours.nesterov(alpha, mu)
 
 
-@_preset
+@_preset(ours.adagrad, eta="learning_rate")
 def adagrad(eta: Any, delta: Any = 1e-10) -> optax.GradientTransformationExtraArgs:
     """Duchi, Hazan & Singer 2011 [E1]: θ ← θ − η g / (δ + √Σg²)."""
     return ours.adagrad(eta, delta)
 
 
-@_preset
+@_preset(ours.rmsprop)
 def rmsprop(alpha: Any, rho: Any = 0.9, epsilon: Any = 1e-8) -> optax.GradientTransformationExtraArgs:
     """Tieleman & Hinton 2012 [E2]: v ← ρv + (1 − ρ)g², θ ← θ − αg / √v."""
     return ours.rmsprop(alpha, rho, epsilon)
 
 
-@_preset
+@_preset(ours.adadelta)
 def adadelta(rho: Any = 0.95, epsilon: Any = 1e-6) -> optax.GradientTransformationExtraArgs:
     """Zeiler 2012, algorithm 1 [E3]: Δ = √(d + ε) / √(v + ε) g, θ ← θ − Δ; no rate."""
     return ours.adadelta(None, rho, epsilon)
 
 
-@_preset
+@_preset(ours.adam)
 def adam(
     alpha: Any = 0.001, beta1: Any = 0.9, beta2: Any = 0.999, epsilon: Any = 1e-8
 ) -> optax.GradientTransformationExtraArgs:
@@ -68,7 +80,7 @@ def adam(
     return ours.adam(alpha, beta1, beta2, epsilon)
 
 
-@_preset
+@_preset(ours.adamax)
 def adamax(
     alpha: Any = 0.002, beta1: Any = 0.9, beta2: Any = 0.999, epsilon: Any = 1e-8
 ) -> optax.GradientTransformationExtraArgs:
@@ -76,7 +88,7 @@ def adamax(
     return ours.adamax(alpha, beta1, beta2, epsilon)
 
 
-@_preset
+@_preset(ours.nadam, mu="b1")
 def nadam(
     alpha: Any, mu: Any = 0.99, nu: Any = 0.999, epsilon: Any = 1e-8, psi: Any = 0.004
 ) -> optax.GradientTransformationExtraArgs:
@@ -84,7 +96,7 @@ def nadam(
     return ours.nadam(alpha, mu, nu, epsilon, psi)
 
 
-@_preset
+@_preset(ours.amsgrad)
 def amsgrad(
     alpha: Any, beta1: Any = 0.9, beta2: Any = 0.999, epsilon: Any = 1e-8
 ) -> optax.GradientTransformationExtraArgs:  # fmt: skip
@@ -92,7 +104,7 @@ def amsgrad(
     return ours.amsgrad(alpha, beta1, beta2, epsilon)
 
 
-@_preset
+@_preset(ours.adamw, eta="schedule")
 def adamw(
     alpha: Any = 0.001, beta1: Any = 0.9, beta2: Any = 0.999, epsilon: Any = 1e-8, weight_decay: Any = 0.01, eta: Any = 1.0
 ) -> optax.GradientTransformationExtraArgs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
@@ -11,6 +12,7 @@ import numpy as np
 import optax
 
 from jaxopt_course import checks
+from jaxopt_course import optimizers as ours
 from jaxopt_course.optimizers.decayed import decayed
 from jaxopt_course.schedules import scaled
 
@@ -30,50 +32,99 @@ class Switch(NamedTuple):
     instead: str = ""
 
 
+MEANINGS = {
+    "learning_rate": "α ≥ 0",
+    "momentum": "μ in [0, 1]",
+    "dampening": "τ in [0, 1]",
+    "nesterov": "Nesterov's momentum in the shifted form",
+    "b1": "β₁ in [0, 1)",
+    "b2": "β₂ in [0, 1)",
+    "betas": "(β₁, β₂), a pair, each in [0, 1)",
+    "decay": "ρ in [0, 1)",
+    "eps": "ε ≥ 0",
+    "eps_root": "ε_root ≥ 0",
+    "eps_inside_sqrt": "√(v + ε) in the place of √v + ε",
+    "initial_accumulator": "v₀ ≥ 0",
+    "momentum_decay": "ψ ≥ 0 of μₜ",
+    "weight_decay": "λ ≥ 0",
+    "mask": "a function from the parameters to a tree of booleans, which says what decays",
+    "centred": "√(v − ḡ²), with ḡ ← ρḡ + (1 − ρ)g, in the place of √v",
+    "bias_correction": "moving averages divided by the sum of their weights",
+    "accumulator_dtype": "m's dtype; by default each leaf's own",
+    "amsgrad": "divide by the largest v so far, as :func:`jaxopt_course.amsgrad`",
+    "maximize": "ascend",
+    "decay_rate": "k ≥ 0 of α / (1 + kt), :func:`jaxopt_course.schedules.time_based`",
+    "decoupled": "λθ beside the step; otherwise it is part of the gradient",
+    "schedule": "ηₜ ≥ 0, which scales the decay too",
+}
+"""What our keywords, and the frameworks' switches that we have, mean: the lines of the presets' Args."""
+
 _SECTIONS = """{doc}
 
 Args:
-    As in {framework}, in its order and with its defaults: see the signature. Numbers may be arrays and schedules.
+{arguments}
 
 Returns:
-    A gradient transformation.
+    A gradient transformation, in whose state the numbers have our names; each may be a scalar array or a schedule.
 
 Raises:
     TypeError: an argument that {framework} does not have. ValueError: a number outside its interval{refused}.
 
->>> import jaxopt_course as jc
->>> path = jc.minimize(lambda x: (x**2).sum(), {call}, start=[1.0], steps=3)
+>>> import jax.numpy as jnp, jaxopt_course as jc
+>>> tx, params = {call}, jnp.array([3.0])
+>>> step, state = tx.update(2 * params, tx.init(params), params)  # downhill on θ²
+>>> bool(step[0] < 0)
+True
 
 References:
-    The row of this method in the README's table says how it differs from the other dialects.
+    {source}
 """
 
 
 def preset(
-    framework: str, switches: Mapping[str, Switch] | None = None, *, note: str = ""
-) -> Callable[[Callable[P, T]], Callable[..., T]]:
-    """Decorator: a function from a framework's arguments to an optimizer of ours, with the framework's errors in our words.
+    framework: str,
+    names: Mapping[str, str | tuple[str, ...]],
+    switches: Mapping[str, Switch] | None = None,
+    *,
+    note: str = "",
+) -> Callable[..., Callable[[Callable[P, T]], Callable[..., T]]]:
+    """Decorators for a framework's methods: a function from its arguments to an optimizer of ours, its errors in their names.
 
     Args:
         framework: its name.
+        names: its arguments → our keywords, where they differ; a pair's, both.
         switches: arguments that follow the function's own; ones that it names itself stand where it puts them.
         note: the end of an error about arguments that do not fit.
 
-    Raises:
-        TypeError: arguments that the framework does not have. ValueError: a switch that is not here.
+    Returns:
+        ``(factory of ours, name=keyword, ...) → decorator``, with what differs for this method only.
 
-    >>> @preset("somebody", {"clip": Switch(None, "optax.clip"), "verbose": Switch(False)})
+    Raises:
+        TypeError: arguments that the framework does not have. ValueError: a switch that is not here, or what our factory
+            refuses, in the framework's names.
+
+    >>> import jaxopt_course as jc
+    >>> switches = {"clip": Switch(None, "optax.clip"), "verbose": Switch(False)}
+    >>> somebodys = preset("somebody", {"rate": "learning_rate"}, switches)
+    >>> @somebodys(jc.sgd)
     ... def descent(rate=0.1):
-    ...     return rate
-    >>> descent(verbose=True)
-    0.1
+    ...     \"\"\"θ ← θ − αg.\"\"\"
+    ...     return jc.sgd(rate)
+    >>> descent(verbose=True).update == jc.sgd(0.1).update
+    True
     >>> descent(clip=1.0)
     Traceback (most recent call last):
     ValueError: dialects.somebody.descent: clip=1.0 is not here; use optax.clip
+    >>> descent(-1.0)
+    Traceback (most recent call last):
+    ValueError: dialects.somebody.descent(rate=-1.0): rate must be a number >= 0; got -1.0
     """
     switches = dict(switches or {})
 
-    def decorate(function: Callable[P, T]) -> Callable[..., T]:
+    def method(factory: Callable[..., Any], **special: str) -> Callable[[Callable[P, T]], Callable[..., T]]:
+        return functools.partial(decorate, factory, {**names, **special})
+
+    def decorate(factory: Callable[..., Any], keywords: Mapping[str, Any], function: Callable[P, T]) -> Callable[..., T]:
         where = f"dialects.{framework}.{function.__name__}"
         own = inspect.signature(function)
         added = [
@@ -84,6 +135,7 @@ def preset(
         split = [p for p in own.parameters.values() if p.kind is p.KEYWORD_ONLY]
         positional = [p for p in own.parameters.values() if p.kind is not p.KEYWORD_ONLY]
         signature = own.replace(parameters=[*positional, *added, *split])
+        theirs = _spelled(signature, keywords)
 
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> T:
@@ -104,23 +156,61 @@ def preset(
             except (TypeError, ValueError) as error:  # in our names, beside the call in theirs
                 given = dict(zip(own.parameters, args, strict=False)) | kwargs
                 shown = ", ".join(f"{name}={value!r:.60}" for name, value in given.items())
-                raise type(error)(f"{where}({shown}): {str(error).removeprefix(': ')}") from None
+                raise type(error)(f"{where}({shown}): {_translated(str(error), theirs)}") from None
 
         refused = tuple(name for name, switch in switches.items() if switch.instead)
         first = next(iter(signature.parameters.values()))
         rate = f"{first.name}=0.1" if first.default in (first.empty, None) else ""
+        row = next((entry.lecture for entry in ours.CATALOG.values() if entry.factory is factory), "")
         call.__doc__ = _SECTIONS.format(
             doc=inspect.getdoc(function),
-            framework=framework,
-            refused=f";\n        or one that is not here: {', '.join(refused)}" if refused else "",
+            arguments="\n".join(f"    {name}: {_meaning(name, keywords, switches)}." for name in signature.parameters),
+            framework="the paper" if framework == "paper" else framework,
+            refused=", or a switch that is not here" if refused else "",
             call=f"jc.dialects.{framework}.{function.__name__}({rate})",
+            source=f"Our keywords and the paper: :func:`jaxopt_course.{factory.__name__}`" + (f" [{row}]." if row else "."),
         )
         call.__signature__ = signature  # type: ignore[attr-defined]  # what help() and inspect show
         call.refused = refused  # type: ignore[attr-defined]  # for the table
         call.has_hyperparams_in_state = True  # type: ignore[attr-defined]  # `jc.inject` has nothing to add
         return call
 
-    return decorate
+    return method
+
+
+def _meaning(name: str, keywords: Mapping[str, Any], switches: Mapping[str, Switch]) -> str:
+    """What an argument is: a line of the docstring."""
+    if name in switches:
+        instead = switches[name].instead
+        return f"{switches[name].default} only; use {instead}" if instead else "accepted, without effect"
+    ours_ = keywords.get(name, name)
+    meaning = MEANINGS.get(name if isinstance(ours_, tuple) else ours_)
+    if meaning is None:
+        return "accepted, without effect"
+    called = " and ".join(f"``{keyword}``" for keyword in ([ours_] if isinstance(ours_, str) else ours_))
+    return meaning if ours_ == name or ours_ == "schedule" else f"{meaning}; our {called}"
+
+
+def _spelled(signature: inspect.Signature, keywords: Mapping[str, Any]) -> dict[str, str]:
+    """Our keyword → the framework's spelling of it."""
+    spelled = {}
+    for name in signature.parameters:
+        keyword = keywords.get(name, name)
+        pairs = [(keyword, name)] if isinstance(keyword, str) else [(k, f"{name}[{i}]") for i, k in enumerate(keyword)]
+        spelled.update(pairs)
+    return spelled
+
+
+def _translated(message: str, theirs: Mapping[str, str]) -> str:
+    """Our error about a number, about the framework's argument.
+
+    >>> _translated("adam: b1 must be a number in [0, 1); got 2", {"b1": "betas[0]"})
+    'betas[0] must be a number in [0, 1); got 2'
+    """
+    found = re.match(r"(?:\w*: )?(\w+)(?= (?:must be|at step 0|is a function))", message)
+    if found is None or found[1] not in theirs:
+        return message.removeprefix(": ")
+    return theirs[found[1]] + message[found.end() :]
 
 
 def _same(value: Any, default: Any) -> bool:

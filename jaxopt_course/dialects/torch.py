@@ -27,19 +27,34 @@ __all__ = [
 ]  # fmt: skip
 
 _ASCEND = optax.scale(-1.0)  # one object: a foreign transformation compares by identity
-_preset = preset("torch", note="; there is no `params` here: init takes them")
+_preset = preset(
+    "torch",
+    {
+        "lr": "learning_rate",
+        "betas": ("b1", "b2"),
+        "rho": "decay",
+        "initial_accumulator_value": "initial_accumulator",
+        "lr_decay": "decay_rate",
+        "centered": "centred",
+        "decoupled_weight_decay": "decoupled",
+    },
+    note="; there is no `params` here: init takes them",
+)
 
 
 def _facing(maximize: bool, tx: optax.GradientTransformationExtraArgs) -> optax.GradientTransformationExtraArgs:
     return chain(_ASCEND, tx) if maximize else tx
 
 
-@_preset
+@_preset(ours.momentum)
 def sgd(
     lr: Any = 1e-3, momentum: Any = 0, dampening: Any = 0, weight_decay: Any = 0, nesterov: bool = False, *,
     maximize: bool = False, foreach: Any = None, differentiable: bool = False, fused: Any = None,
 ) -> optax.GradientTransformationExtraArgs:  # fmt: skip
-    """``torch.optim.SGD``: m ← μm + (1 − τ)(g + λθ), the first g whole; θ ← θ − lr·m, or θ ← θ − lr(g + λθ + μm)."""
+    """``torch.optim.SGD``: m ← μm + (1 − τ)(g + λθ), the first g whole; θ ← θ − lr·m, or θ ← θ − lr(g + λθ + μm).
+
+    As there, ``nesterov=True`` without momentum, or with dampening, is a ValueError.
+    """
     if nesterov and (off(momentum) or not off(dampening)):
         raise ValueError(f"nesterov=True needs a momentum, and dampening=0; got {momentum!r} and {dampening!r}")
     decay: dict[str, Any] = {"weight_decay": weight_decay, "decoupled": False, "learning_rate": lr}
@@ -51,7 +66,7 @@ def sgd(
     return _facing(maximize, with_decay(ours.momentum, **decay, momentum=momentum, rate_inside=False, **dampened))
 
 
-@_preset
+@_preset(ours.adagrad)
 def adagrad(
     lr: Any = 1e-2, lr_decay: Any = 0, weight_decay: Any = 0, initial_accumulator_value: Any = 0, eps: Any = 1e-10,
     foreach: Any = None, *, maximize: bool = False, differentiable: bool = False, fused: Any = None,
@@ -62,18 +77,18 @@ def adagrad(
     return _facing(maximize, with_decay(ours.adagrad, weight_decay, decoupled=False, **numbers))
 
 
-@_preset
+@_preset(ours.rmsprop, alpha="decay")
 def rmsprop(
     lr: Any = 1e-2, alpha: Any = 0.99, eps: Any = 1e-8, weight_decay: Any = 0, momentum: Any = 0, centered: bool = False,
     capturable: bool = False, foreach: Any = None, maximize: bool = False, differentiable: bool = False,
 ) -> optax.GradientTransformationExtraArgs:  # fmt: skip
     """``torch.optim.RMSprop``: v ← αv + (1 − α)g², m ← μm + g / (√v + ε), θ ← θ − lr·m."""
     numbers = {"learning_rate": lr, "decay": alpha, "eps": eps, "momentum": None if off(momentum) else momentum}
-    options = {"centred": centered, "rate_inside": False}
-    return _facing(maximize, with_decay(ours.rmsprop, weight_decay, decoupled=False, **numbers, **options))
+    options = {} if off(momentum) else {"rate_inside": False}
+    return _facing(maximize, with_decay(ours.rmsprop, weight_decay, decoupled=False, **numbers, centred=centered, **options))
 
 
-@_preset
+@_preset(ours.adadelta)
 def adadelta(
     lr: Any = 1.0, rho: Any = 0.9, eps: Any = 1e-6, weight_decay: Any = 0, foreach: Any = None, *,
     capturable: bool = False, maximize: bool = False, differentiable: bool = False,
@@ -83,7 +98,7 @@ def adadelta(
     return _facing(maximize, with_decay(ours.adadelta, weight_decay, decoupled=False, **numbers))
 
 
-@_preset
+@_preset(ours.adam)
 def adam(
     lr: Any = 1e-3, betas: tuple[Any, Any] = (0.9, 0.999), eps: Any = 1e-8, weight_decay: Any = 0, amsgrad: bool = False, *,
     foreach: Any = None, maximize: bool = False, capturable: bool = False, differentiable: bool = False, fused: Any = None,
@@ -93,7 +108,7 @@ def adam(
     return _facing(maximize, _adam(lr, betas, eps, weight_decay, amsgrad, decoupled=decoupled_weight_decay))
 
 
-@_preset
+@_preset(ours.adamw)
 def adamw(
     lr: Any = 1e-3, betas: tuple[Any, Any] = (0.9, 0.999), eps: Any = 1e-8, weight_decay: Any = 1e-2, amsgrad: bool = False,
     *, maximize: bool = False, foreach: Any = None, capturable: bool = False, differentiable: bool = False, fused: Any = None,
@@ -109,7 +124,7 @@ def _adam(lr, betas, eps, weight_decay, amsgrad, *, decoupled):
     return with_decay(method, weight_decay, decoupled=decoupled, **numbers, **options)
 
 
-@_preset
+@_preset(ours.adamax)
 def adamax(
     lr: Any = 2e-3, betas: tuple[Any, Any] = (0.9, 0.999), eps: Any = 1e-8, weight_decay: Any = 0, foreach: Any = None, *,
     maximize: bool = False, differentiable: bool = False, capturable: bool = False,
@@ -120,7 +135,7 @@ def adamax(
     return _facing(maximize, with_decay(ours.adamax, weight_decay, decoupled=False, **numbers, eps_place="maximum"))
 
 
-@_preset
+@_preset(ours.nadam)
 def nadam(
     lr: Any = 2e-3, betas: tuple[Any, Any] = (0.9, 0.999), eps: Any = 1e-8, weight_decay: Any = 0, momentum_decay: Any = 4e-3,
     decoupled_weight_decay: bool = False, *,

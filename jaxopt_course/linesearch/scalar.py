@@ -20,7 +20,7 @@ from jax.core import Tracer
 
 from jaxopt_course import checks
 from jaxopt_course.checks import Interval
-from jaxopt_course.linesearch.search import Status, alternate, finite_or_inf
+from jaxopt_course.linesearch.search import Status, alternate, finite_or_inf, scalar_valued
 from jaxopt_course.types import Scalar
 
 __all__ = ["METHODS", "Bracket", "ScalarMinimum", "bracket", "brent", "golden", "resolution"]
@@ -76,12 +76,13 @@ def bracket(function: Function, a: Scalar, b: Scalar, *, max_evaluations: int = 
         BUDGET, and the last three points.
 
     Raises:
-        TypeError, ValueError: a point is not a finite number, or the points are equal.
+        TypeError, ValueError: no function to real scalars, a point that is not a finite number, or equal points.
 
     >>> found = bracket(lambda x: (x - 7) ** 2, 2.0, 3.0)
     >>> bool(found.low < 7 < found.high), int(found.evaluations)
     (True, 5)
     """
+    function = scalar_valued("bracket", "function", function)
     for name, point in (("a", a), ("b", b)):
         checks.check_number("bracket", name, point)
     checks.check_positive_integer("bracket", "max_evaluations", max_evaluations)
@@ -186,8 +187,7 @@ def golden(
 
 
 def _minimize(name: str, function: Function, low, high, start, rtol, atol, max_evaluations: int) -> ScalarMinimum:
-    if not callable(function):
-        raise TypeError(f"{name}: function must be a function of a scalar; got {function!r}")
+    function = scalar_valued(name, "function", function)
     numbers = {"low": low, "high": high} | ({} if start is None else {"start": start})
     for key, number in numbers.items():
         checks.check_number(name, key, number)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Concatenate, NamedTuple, ParamSpec, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxopt_course import checks
 from jaxopt_course.checks import Interval
@@ -25,6 +26,7 @@ __all__ = [
     "end",
     "finite_or_inf",
     "rounding",
+    "scalar_valued",
     "searching",
 ]
 
@@ -75,8 +77,8 @@ class Outcome(NamedTuple):
 class Phi:
     """φ: α → φ(α), or (φ(α), φ′(α)), as a search calls it."""
 
-    def __init__(self, function: Callable[[jax.Array], Any]):
-        self.function = function
+    def __init__(self, function: Callable[[jax.Array], Any], where: str = "search"):
+        self.function = scalar_valued(where, "phi", function, or_pair=True)
 
     def __call__(self, step: jax.Array) -> jax.Array:
         """φ there."""
@@ -173,12 +175,19 @@ class Search(Parametric):
 
         Returns:
             An :class:`Outcome`, a constant to derivatives.
+
+        Raises:
+            TypeError: φ is no function, or its values (or ``value`` or ``slope``) are no real scalars. ValueError: the first
+                step is not > 0.
         """
         name = getattr(self.rule, "__name__", "search")
         if any(isinstance(leaf, Schedule) for leaf in self.numbers.values()):
             raise TypeError(f"{name}: a number follows a schedule, and a search alone has no steps (jc.line_search has)")
         checks.check_number(name, "initial_step", initial_step, Interval(0, open_low=True))
-        function, counted = Phi(phi), value is None or slope is None
+        for key, given in {"value": value, "slope": slope}.items():
+            if not (given is None or _is_real_scalar(given)):
+                raise TypeError(f"{name}: {key} must be a real scalar; got {given!r:.200}")
+        function, counted = Phi(phi, name), value is None or slope is None
         if counted:
             value, slope = function.with_slope(jnp.zeros((), jnp.result_type(float)))
         dtype = jnp.promote_types(jnp.result_type(value), jnp.float32)
@@ -235,6 +244,31 @@ def alternate(ask: Callable[[S], V], tell: Callable[[S, V], S], unfinished: Call
 
     start = state, values, jnp.bool_(False)
     return told(jax.lax.while_loop(lambda carry: unfinished(told(carry)), turn, start))
+
+
+def scalar_valued(where: str, name: str, function: Any, *, or_pair: bool = False) -> Callable[[Any], Any]:
+    """The function, which raises where it does not give a real scalar (or a pair of them: value and slope).
+
+    Raises:
+        TypeError: it is no function; from what is returned: a value that is no real scalar.
+    """
+    accepted = "a real scalar" + (", or the pair of value and slope" if or_pair else "")
+    if not callable(function):
+        raise TypeError(f"{where}: {name} must be a function of a scalar; got {function!r}")
+
+    def call(x):
+        out = function(x)
+        parts = out if or_pair and isinstance(out, tuple) and len(out) == 2 else (out,)
+        if not all(map(_is_real_scalar, parts)):
+            raise TypeError(f"{where}: {name} must give {accepted}; got {out!r:.200}")
+        return out
+
+    return call
+
+
+def _is_real_scalar(value: Any) -> bool:
+    numeric = isinstance(value, (int, float, np.generic, np.ndarray, jax.Array)) and not isinstance(value, bool)
+    return numeric and jnp.shape(value) == () and not jnp.issubdtype(jnp.result_type(value), jnp.complexfloating)
 
 
 def rounding(value: jax.Array) -> jax.Array:

@@ -55,6 +55,10 @@ def average_params(
     decay: Decay | None = None, start: NonNegative = 0, *, bias_correction: bool = True, accumulator_dtype: Any = None
 ):
     """The last link of a chain: leave the step as it is, and average where it leads. See :func:`averaged`."""
+    if decay is None and not bias_correction:
+        raise ValueError(
+            "averaged: bias_correction=False needs a decay in [0, 1); got decay=None, which has none to leave out"
+        )
 
     def init(params):
         dtype = lambda p: jnp.result_type(p) if accumulator_dtype is None else jnp.dtype(accumulator_dtype)
@@ -95,7 +99,8 @@ def averaged(
         A gradient transformation whose ``update`` needs the parameters; :func:`jaxopt_course.eval_params` reads θ̄.
 
     Raises:
-        TypeError: ``optimizer`` is not a gradient transformation. ValueError: a number outside its interval.
+        TypeError: ``optimizer`` is not a gradient transformation. ValueError: a number outside its interval, or
+            ``bias_correction=False`` without a decay.
 
     >>> import jaxopt_course as jc
     >>> tx, theta = averaged(jc.sgd(0.5)), jnp.array([4.0])
@@ -138,7 +143,7 @@ def averaged_sgd(
         A gradient transformation whose ``update`` needs the parameters; :func:`jaxopt_course.eval_params` reads θ̄.
 
     Raises:
-        ValueError: a number outside its interval.
+        ValueError: a number outside its interval, or ``bias_correction=False`` without a decay.
 
     >>> tx, theta = averaged_sgd(0.5), jnp.array([4.0])
     >>> tx.update(theta, tx.init(theta), theta)[0]

@@ -21,7 +21,6 @@ from jaxopt_course.types import NonNegative
 __all__ = ["decayed"]
 
 
-@functools.cache
 def decayed(factory: Callable[..., optax.GradientTransformation]) -> Callable[..., optax.GradientTransformationExtraArgs]:
     """An optimizer of ours with weight decay: the same factory, with four more arguments.
 
@@ -40,7 +39,8 @@ def decayed(factory: Callable[..., optax.GradientTransformation]) -> Callable[..
 
     Raises:
         TypeError: the factory is not ours, has no learning rate, or has a weight decay.
-        ValueError (from what it returns): a number outside its interval; a coupled decay with ``decay_by_rate=False``.
+        ValueError (from what it returns): a number outside its interval; ``decay_by_rate=False`` with a coupled
+            decay, or without a learning rate.
 
     >>> import jax.numpy as jnp, jaxopt_course as jc
     >>> tx = decayed(jc.sgd)(0.1, weight_decay=0.5)
@@ -51,9 +51,14 @@ def decayed(factory: Callable[..., optax.GradientTransformation]) -> Callable[..
     References:
         Loshchilov & Hutter, Decoupled weight decay regularization, 2019. Lectures 001, 003, 004 [A2].
     """
-    name = getattr(factory, "__name__", repr(factory))
     if not callable(factory):
         raise TypeError(f"decayed: needs a factory, as in decayed(jc.sgd)(0.1); got {factory!r}")
+    return _decayed(factory)
+
+
+@functools.cache  # one factory for each, so that what it makes compares equal
+def _decayed(factory: Callable[..., optax.GradientTransformation]) -> Callable[..., optax.GradientTransformationExtraArgs]:
+    name = getattr(factory, "__name__", repr(factory))
     signature = inspect.signature(factory)
     if not getattr(factory, "has_hyperparams_in_state", False) or "learning_rate" not in signature.parameters:
         raise TypeError(f"decayed: needs a factory made by jc.optimizer, with a learning_rate; got {name}")
@@ -65,6 +70,8 @@ def decayed(factory: Callable[..., optax.GradientTransformation]) -> Callable[..
             raise TypeError(f"{name}: mask must be a function from the parameters to a tree of booleans; got {mask!r}")
         if not decoupled and not decay_by_rate:
             raise ValueError(f"{name}: decay_by_rate=False needs decoupled=True; a coupled decay is part of the gradient")
+        if not decay_by_rate and arguments["learning_rate"] is None:
+            raise ValueError(f"{name}: decay_by_rate=False needs a learning_rate to set the decay apart from; got None")
         step = factory(**arguments)
         if not decoupled:
             return chain(optax.add_decayed_weights(weight_decay, mask), step)

@@ -73,7 +73,7 @@ def reduce_on_plateau(
         return PlateauState(zero + 1, zero + jnp.inf, none, none, zero, none)
 
     def update(updates, state, params=None, *, value=None, **extra):
-        if value is None or isinstance(value, str):
+        if value is None or isinstance(value, (str, list, tuple)) or jnp.shape(value) != ():
             raise ValueError(f"plateau.update: give it the loss: update(grads, state, params, value=loss); got {value!r}")
         total = state.total + jnp.real(value).astype(state.total.dtype)
         state = state._replace(total=total, seen=state.seen + 1)

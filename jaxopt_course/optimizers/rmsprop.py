@@ -158,7 +158,7 @@ def rmsprop(
         A gradient transformation.
 
     Raises:
-        ValueError: a number outside its interval, or ``nesterov`` without momentum.
+        ValueError: a number outside its interval; ``nesterov=True`` or ``rate_inside=False`` without momentum.
 
     >>> tx = rmsprop(0.1, 0.75)
     >>> tx.update(jnp.array([2.0, -0.5]), tx.init(jnp.zeros(2)))[0]
@@ -173,8 +173,9 @@ def rmsprop(
         eps_inside_sqrt=eps_inside_sqrt, accumulator_dtype=accumulator_dtype,
     )  # fmt: skip
     if momentum is None:
-        if nesterov:
-            raise ValueError("rmsprop: nesterov=True needs a momentum; got momentum=None")
+        if nesterov or not rate_inside:
+            asked = "nesterov=True" if nesterov else "rate_inside=False"
+            raise ValueError(f"rmsprop: {asked} needs a momentum in [0, 1]; got momentum=None")
         return chain(direction, scale_by_learning_rate(learning_rate))
     options = {"rate_inside": rate_inside, "accumulator_dtype": accumulator_dtype}
     step = (

@@ -94,7 +94,7 @@ def line_search(
     search: Search,
     direction: optax.GradientTransformation | None = None,
     initial_step: Positive = 1.0,
-    growth: Positive = 1.1,
+    growth: Positive | None = None,
     *,
     warm_start: bool = True,
 ) -> optax.GradientTransformationExtraArgs:
@@ -116,16 +116,16 @@ def line_search(
         direction: d: the updates of any optimizer, ``jc.momentum(1.0)`` say; −∇L by default.
         initial_step: the first α to try, at the first update, and after one that took no step, > 0: a number, a scalar array
             or a schedule.
-        growth: at others, the first α to try is the last one taken, times this, > 0, likewise.
+        growth: at others, the first α to try is the last one taken, times this, > 0, likewise; 1.1 by default.
         warm_start: otherwise it is ``initial_step`` at all updates (for Newton-like directions, whose α is 1).
 
     Returns:
         A gradient transformation.
 
     Raises:
-        TypeError: the search is none, or the direction no gradient transformation. ValueError: a number that is not > 0; from
-            ``init``, a direction that looks ahead, along which no search is possible (``nesterov(form="shifted")`` is);
-            from ``update``, ``value_fn`` or the parameters are missing.
+        TypeError: the search is none, or the direction no gradient transformation. ValueError: a number that is not > 0, or a
+            growth without warm start; from ``init``, a direction that looks ahead, along which no search is possible
+            (``nesterov(form="shifted")`` is); from ``update``, ``value_fn`` or the parameters are missing.
 
     >>> import jaxopt_course as jc
     >>> rosenbrock = lambda p: (1 - p[0]) ** 2 + 100 * (p[1] - p[0] ** 2) ** 2
@@ -140,9 +140,11 @@ def line_search(
         gradient, 2019. Lecture 000 [B7].
     """
     _check_search(search)
+    if growth is not None and not warm_start:
+        raise ValueError(f"line_search: growth={growth!r} needs warm_start=True; without, all searches begin at initial_step")
     return chain(
         _DOWNHILL if direction is None else direction,
-        scale_by_line_search(search, initial_step, growth, warm_start=warm_start),
+        scale_by_line_search(search, initial_step, 1.1 if growth is None else growth, warm_start=warm_start),
     )
 
 

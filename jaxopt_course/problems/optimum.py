@@ -113,6 +113,8 @@ def _closed_form(where: str, x: Any, y: Any, strength: float, exclude_bias: bool
     x, targets = _inputs(where, x), _finite(where, "y", y)
     if len(x) != len(targets):
         raise ValueError(f"{where}: x and y must have the same length; got {len(x)} and {len(targets)}")
+    if targets.ndim > 2:
+        raise ValueError(f"{where}: y must have shape [n] or [n, k]; got {targets.shape}")
     loss = convex.squares(targets.reshape(len(x), -1), 1.0)
     coordinates = convex.coordinates(x, 2 * strength, loss.bound, exclude_bias)
     return _certified(x, coordinates.weights(convex.newton_squares(coordinates, loss)), loss, strength, exclude_bias)
@@ -185,6 +187,8 @@ def _inputs(where: str, x: Any) -> np.ndarray:
 
 def _finite(where: str, name: str, value: Any) -> np.ndarray:
     try:
+        if np.iscomplexobj(value):
+            raise TypeError("complex numbers")
         array = np.asarray(value, dtype=float)
     except (TypeError, ValueError) as error:
         raise TypeError(f"{where}: {name} must be an array of numbers: {error}") from None

@@ -39,7 +39,15 @@ class Stages:
         return sum(epochs for _, epochs in self.pairs)
 
     def __call__(self, epoch: int) -> int:
-        """The batch size of pass ``epoch``, from 0."""
+        """The batch size of pass ``epoch``, from 0.
+
+        Raises:
+            TypeError, ValueError: ``epoch`` is not an integer >= 0.
+        """
+        if isinstance(epoch, bool) or not isinstance(epoch, (int, np.integer)):
+            raise TypeError(f"batch_size: epoch must be an integer >= 0; got {epoch!r}")
+        if epoch < 0:
+            raise ValueError(f"batch_size: epoch must be an integer >= 0; got {epoch!r}")
         ends = itertools.accumulate(epochs for _, epochs in self.pairs)
         return next((size for (size, _), end in zip(self.pairs, ends, strict=True) if epoch < end), self.pairs[-1][0])
 
@@ -64,6 +72,9 @@ def stages(pairs: Iterable[tuple[int, int]]) -> Stages:
     >>> grow = stages([(16, 2), (64, 1)])
     >>> [grow(epoch) for epoch in range(5)], str(grow)
     ([16, 16, 64, 64, 64], '16 for 2 epochs, 64 for 1 epoch')
+
+    References:
+        Smith, Kindermans, Ying and Le, Don't decay the learning rate, increase the batch size, ICLR 2018 [C8].
     """
     accepted = "pairs of a batch size and a number of epochs: [(32, 5), (64, 5)]"
     try:

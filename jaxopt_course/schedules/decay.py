@@ -32,6 +32,9 @@ def constant(step, value: Number):
 
     >>> float(constant(0.5)(3))
     0.5
+
+    References:
+        Lecture 000 [B1]: a constant rate.
     """
     return jnp.asarray(value, jnp.result_type(float)) + 0 * step
 
@@ -55,6 +58,9 @@ def linear(step, init_value: Number, end_value: Number, transition_steps: Positi
 
     >>> [round(float(linear(1.0, 0.2, 4)(t)), 3) for t in (0, 2, 4, 9)]
     [1.0, 0.6, 0.2, 0.2]
+
+    References:
+        Lecture 000 [C1].
     """
     fraction = jnp.clip(step / transition_steps, 0, 1)
     return (1 - fraction) * init_value + fraction * end_value
@@ -140,6 +146,9 @@ def exponential(step, init_value: Number, decay_rate: NonNegative):
 
     >>> round(float(exponential(0.1, 0.5)(2)), 6)  # 0.1 / e
     0.036788
+
+    References:
+        Lectures 000, 002 [C3].
     """
     return init_value * jnp.exp(-decay_rate * step)
 
@@ -164,5 +173,8 @@ def step(step, init_value: Number, decay_rate: NonNegative, transition_steps: Po
     >>> halve = step(0.01, jnp.log(2.0), 10)
     >>> [round(float(halve(t)), 6) for t in (0, 9, 10, 25)]
     [0.01, 0.01, 0.005, 0.0025]
+
+    References:
+        Lecture 002 [C4].
     """
     return init_value * jnp.exp(-decay_rate * jnp.floor(step / transition_steps))

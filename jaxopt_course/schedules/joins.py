@@ -35,6 +35,9 @@ def warmup(step, schedule: Schedule | Number, warmup_steps: Positive, init_value
     >>> rate = warmup(exponential(0.1, 0.5), 4)
     >>> [round(float(rate(t)), 4) for t in (0, 2, 4, 6)]
     [0.0, 0.05, 0.1, 0.0368]
+
+    References:
+        Goyal et al., Accurate, large minibatch SGD: training ImageNet in 1 hour, 2017, section 2.2.
     """
     rising = init_value + step / warmup_steps * (value(schedule, jnp.zeros_like(step)) - init_value)
     return jnp.where(step < warmup_steps, rising, value(schedule, jnp.maximum(step - warmup_steps, 0)))

@@ -26,6 +26,7 @@ from jaxopt_course.training.result import Moment, Result
 from jaxopt_course.training.run import Options, Run
 from jaxopt_course.training.state import as_key, as_transformation, check_state, init_state, owned, with_probes, with_sampler
 from jaxopt_course.training.step import RESERVED, TrainState, metric_names
+from jaxopt_course.transform import check_schedules
 from jaxopt_course.types import Key
 
 __all__ = ["fit"]
@@ -84,7 +85,8 @@ def fit(
         A :class:`Result`: parameters, history, state.
 
     Raises:
-        TypeError, ValueError: an argument is not what it should be, before anything compiles.
+        TypeError, ValueError: an argument is not what it should be, before anything compiles; or a scheduled hyperparameter
+            leaves what it accepts within this run's steps.
         FileNotFoundError, ValueError: ``checkpoint`` is of another problem, optimizer or key; names the leaf that differs.
         NonFiniteError: the loss turned non-finite; it has the run so far as ``.result``.
 
@@ -124,6 +126,7 @@ def fit(
     total = int(steps or plan.steps(first, int(epochs or listed))) - (int(state.step) - first)
     if total < 0:
         raise ValueError(f"fit: checkpoint {checkpoint} is at step {state.step}, {-total} more than are asked for")
+    check_schedules("fit", state.opt_state, total)
     interval = "epoch" if evaluate == "epoch" else int(evaluate or 0)
     if problem.data.validation is None and not calls:
         interval = 0

@@ -105,7 +105,8 @@ def _describe(name: str) -> str:
         "examples": "training examples seen, this step's included",
         "gradient_evaluations": "gradients taken so far, and evaluations in line searches",
         "step_size": "the step size that the line search found, 0 where it took no step",
-        "status": "how the line search ended: a jc.linesearch.Status",
+        "status": "how the line search ended, a jc.linesearch.Status: "
+        "0 converged, 1 not descent, 2 non finite, 3 flat, 4 budget, 5 max step",
         "scale": "what the plateau has come to scale steps by",
         "seconds": "seconds of training, compilation not counted",
     }

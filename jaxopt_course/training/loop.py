@@ -37,6 +37,8 @@ class Step:
         """The first state: from a key, for a problem; from parameters, for a plain loss."""
         if self.problem is not None:
             return with_probes(self.probes, init_state(self.problem, self.optimizer, key_or_params))
+        if not all(isinstance(leaf, ARRAYS) for leaf in jax.tree.leaves(key_or_params)):
+            _refuse("init: params", key_or_params)
         params = jax.tree.map(jnp.asarray, key_or_params)
         state = TrainState(params, {}, self.optimizer.init(params), jax.random.key(0), jnp.zeros((), jnp.int32))
         return with_probes(self.probes, owned(state))
@@ -47,7 +49,10 @@ class Step:
         if not isinstance(state, TrainState):
             raise TypeError(f"make_step: state must come from step.init(...) or an earlier step; got {type(state).__name__}")
         if not all(isinstance(leaf, ARRAYS) for leaf in jax.tree.leaves(batch)):
-            _refuse(batch)
+            _refuse("batch", batch)
+        if not (weights is None or isinstance(weights, ARRAYS)):
+            raise TypeError(f"make_step: weights must be an array, one number for each example, or None; got {weights!r:.100}")
+        _check_keys(self.problem, batch)
         run = _run_donating if self.donate else _run
         return run(self.program, state, batch, weights, regularizer, self.probes)
 
@@ -95,11 +100,19 @@ def make_step(
     return Step(program, optimizer, owner, donate, named("make_step", probes, RESERVED))
 
 
-def _refuse(batch: Any) -> None:
+def _refuse(name: str, tree: Any) -> None:
     """Raise a TypeError that names the first leaf that is no array."""
-    for path, leaf in jax.tree_util.tree_leaves_with_path(batch):
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         if not isinstance(leaf, ARRAYS):
-            raise TypeError(f"make_step: batch{jax.tree_util.keystr(path)} must be an array; got {type(leaf).__name__}")
+            raise TypeError(f"make_step: {name}{jax.tree_util.keystr(path)} must be an array; got {type(leaf).__name__}")
+
+
+def _check_keys(problem: Problem | None, batch: Batch) -> None:
+    """Raise a TypeError if a problem's data are dicts, and the batch lacks one of their keys."""
+    train = None if problem is None or problem.data is None else problem.data.train
+    if isinstance(train, dict) and not (isinstance(batch, dict) and train.keys() <= batch.keys()):
+        got = f"the keys {sorted(batch)}" if isinstance(batch, dict) else type(batch).__name__
+        raise TypeError(f"make_step: batch must be a dict like the problem's data, with the keys {sorted(train)}; got {got}")
 
 
 def _traced(program, state, batch, weights, regularizer, probes):

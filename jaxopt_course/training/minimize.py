@@ -23,7 +23,7 @@ from jaxopt_course.training.chunk import chunk_program
 from jaxopt_course.training.history import labelled
 from jaxopt_course.training.state import as_transformation, owned, with_probes
 from jaxopt_course.training.step import RESERVED, Program, TrainState, takes_extra_arguments
-from jaxopt_course.transform import eval_params, hyperparams
+from jaxopt_course.transform import check_schedules, eval_params, hyperparams
 from jaxopt_course.types import OptState, Parametric, Params
 
 if TYPE_CHECKING:
@@ -133,7 +133,8 @@ def minimize(
         A :class:`Minimum` with its path.
 
     Raises:
-        TypeError, ValueError: an argument is not what it should be; the function is not scalar at the start, or not finite.
+        TypeError, ValueError: an argument is not what it should be; the function is not scalar at the start, or not finite; a
+            scheduled hyperparameter leaves what it accepts within these steps.
 
     >>> import jaxopt_course as jc
     >>> descent = minimize(lambda x: jnp.sum((x - 3) ** 2), jc.momentum(0.1, 0.5), start=[0.0, 1.0], steps=200)
@@ -150,6 +151,7 @@ def minimize(
     point = _point(start)
     _check_value(function, point)
     opt_state = optimizer.init(point)
+    check_schedules("minimize", opt_state, steps)
     state = owned(TrainState(point, {}, opt_state, jax.random.key(0), jnp.zeros((), jnp.int32)))
     state = with_probes(probes, state)
     objective, data = objective_of(function)

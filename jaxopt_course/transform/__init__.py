@@ -5,7 +5,7 @@ and its update is equal when theirs are; `points` asks a state where it wants th
 applies an equation, written for one array, to the arrays of a tree. Everything is optax's protocol: no new classes to learn.
 """
 
-from jaxopt_course.transform.access import hyperparams, set_hyperparams
+from jaxopt_course.transform.access import check_schedules, hyperparams, set_hyperparams
 from jaxopt_course.transform.chain import chain
 from jaxopt_course.transform.hyperparams import inject, optimizer
 from jaxopt_course.transform.leaves import map_leaves, scale_leaves, zeros_like
@@ -13,6 +13,7 @@ from jaxopt_course.transform.points import eval_params, gradient_point, look_ahe
 
 __all__ = [
     "chain",
+    "check_schedules",
     "eval_params",
     "gradient_point",
     "hyperparams",

@@ -8,19 +8,24 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jaxopt_course import checks
 from jaxopt_course.transform.hyperparams import HyperparamsState
-from jaxopt_course.types import OptState, Schedule
+from jaxopt_course.types import OptState, Schedule, value_at
 
-__all__ = ["hyperparams", "set_hyperparams"]
+__all__ = ["check_schedules", "hyperparams", "set_hyperparams"]
+
+LOOKED_AT = 128  # steps of a coming run at which its schedules are checked
+ROUNDING = 1e-6  # of a schedule's largest value: so far outside, a value is not
 
 
 def hyperparams(opt_state: OptState) -> dict[str, jax.Array]:
     """What the last update used (before the first: what it will use), by name.
 
-    Names are short (``"learning_rate"``) where they are unique, else paths (``"weights/learning_rate"``).
+    Names are short (``"learning_rate"``) where they are unique, else paths: labels of a partition
+    (``"weights/learning_rate"``), positions in a chain (``"0/decay"``, of its first member), and so on inwards.
 
     Args:
         opt_state: any optimizer state with states of ours, or of ``optax.inject_hyperparams``, in it.
@@ -32,6 +37,9 @@ def hyperparams(opt_state: OptState) -> dict[str, jax.Array]:
     >>> state = jc.sgd(jc.schedules.linear(1.0, 0.0, 10)).init(jnp.zeros(2))
     >>> hyperparams(state)
     {'learning_rate': Array(1., dtype=float32)}
+    >>> twice = jc.averaged(jc.rmsprop(0.1, decay=0.9), decay=0.99)  # a chain: first RMSProp, then the average
+    >>> {name: round(float(value), 2) for name, value in hyperparams(twice.init(jnp.zeros(2))).items() if "decay" in name}
+    {'0/decay': 0.9, '1/decay': 0.99}
     """
     values = {
         (path, *(str(key.key) for key in tail)): value
@@ -82,6 +90,66 @@ def set_hyperparams(opt_state: OptState, values: Mapping[str, Any] | None = None
         new = _with_values(old, change)
         opt_state = _substitute(opt_state, old, new)
     return opt_state
+
+
+def check_schedules(where: str, opt_state: OptState, steps: int) -> None:
+    """Raise if a schedule leaves what its hyperparameter accepts during a run's coming updates.
+
+    Checked at up to 128 steps: all of a short run's; evenly spaced ones of a longer run, its first and last among them.
+    A schedule inside ``optax.MultiSteps``, which counts otherwise, passes.
+
+    Args:
+        where: who asks, for the message.
+        opt_state: the state that the run begins with.
+        steps: how many updates it has.
+
+    Raises:
+        ValueError: a value outside the hyperparameter's interval, by more than rounding, or not finite; says the first such
+            step found.
+
+    >>> import jaxopt_course as jc
+    >>> state = jc.sgd(lambda step: 0.1 * (1 - step / 100)).init(jnp.zeros(2))
+    >>> check_schedules("fit", state, 101)
+    >>> check_schedules("fit", state, 128)
+    Traceback (most recent call last):
+    ValueError: fit: sgd's learning_rate must be a number >= 0 at each of the run's 128 steps; at step 101 it is -0.001
+    """
+    if not steps:
+        return
+    ahead = np.unique(np.linspace(0, steps - 1, min(steps, LOOKED_AT)).round().astype(int))
+    for _, node in _nodes(jax.tree.map(_without_multi_steps, opt_state, is_leaf=_is_multi_steps)):
+        for name, interval, schedule in _scheduled(node):
+            numbers = ahead + int(node.step)
+            values = np.array([float(value_at(schedule, int(step))) for step in numbers])
+            rounding = ROUNDING * np.nanmax(np.abs(values), initial=0)  # 0.1 − 0.01 · 10 may be −7e−9
+            for step, value in zip(numbers, values, strict=True):
+                if not any(near in interval for near in (value, value - rounding, value + rounding)):
+                    raise ValueError(
+                        f"{where}: {node.rule.name}'s {name} must be {interval} at each of the run's {steps} steps; "
+                        f"at step {step} it is {value:.4g}"
+                    )
+
+
+def _is_multi_steps(node: Any) -> bool:
+    return isinstance(node, optax.MultiStepsState)
+
+
+def _without_multi_steps(node: Any) -> Any:
+    return None if _is_multi_steps(node) else node
+
+
+def _scheduled(node: Any) -> list[tuple[str, checks.Interval, Schedule]]:
+    """A node's schedules, with what each one's values must be."""
+    if not isinstance(node, HyperparamsState):
+        return []
+    accepted, found = dict(node.rule.accepted), []
+    for path, leaf in jax.tree_util.tree_leaves_with_path(node.hyperparams, is_leaf=lambda x: isinstance(x, Schedule)):
+        if isinstance(leaf, Schedule):
+            tail = [str(key.key) for key in path]
+            inner = len(tail) > 1
+            interval = _schedules_interval(node.hyperparams[tail[0]], tuple(tail[1:])) if inner else accepted.get(tail[0])
+            found.append(("/".join(tail), interval or checks.Interval(), leaf))
+    return found
 
 
 def _has_hyperparams(node: Any) -> bool:

@@ -21,6 +21,9 @@ class _Member:
     update: Any
     takes_extra: bool
 
+    def __repr__(self) -> str:
+        return getattr(self.update, "__qualname__", repr(self.update))
+
     def __call__(self, updates, state, params, extra):
         return self.update(updates, state, params, **(extra if self.takes_extra else {}))
 
@@ -30,6 +33,9 @@ class ChainUpdate:
     """``update`` of a chain: equal when its members' are."""
 
     members: tuple[_Member, ...]
+
+    def __repr__(self) -> str:
+        return f"chain({', '.join(map(repr, self.members))})"
 
     def __call__(self, updates: Updates, state: Any, params: Params | None = None, **extra: Any) -> tuple[Updates, Any]:
         if not isinstance(state, ChainState) or len(state.members) != len(self.members):
@@ -47,6 +53,9 @@ class ChainInit:
 
     inits: tuple[Any, ...]
     update: ChainUpdate
+
+    def __repr__(self) -> str:
+        return f"chain({', '.join(getattr(init, '__qualname__', repr(init)) for init in self.inits)})"
 
     def __call__(self, params: Params) -> Any:
         state = ChainState(tuple(init(params) for init in self.inits))

@@ -99,6 +99,9 @@ class Init:
     rule: Rule
     hyperparams: dict[str, Any]
 
+    def __repr__(self) -> str:
+        return f"{self.rule.name}({', '.join(f'{k}={v}' for k, v in (*self.hyperparams.items(), *self.rule.static))})"
+
     def __call__(self, params: Params) -> Any:
         check_floating(f"{self.rule.name}.init", params)
         numbers = jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(float)), self.hyperparams)
@@ -112,6 +115,9 @@ class Update:
     """``update``: everything it needs is in the state. Equal, and of equal hash, when the rule is."""
 
     rule: Rule
+
+    def __repr__(self) -> str:
+        return f"{self.rule.name}.update"
 
     def __call__(self, updates: Updates, state: Any, params: Params | None = None, **extra: Any) -> tuple[Updates, Any]:
         name = self.rule.name
@@ -133,6 +139,9 @@ def optimizer(
     Positional arguments are hyperparameters: each takes a number, a scalar array (traced too) or a schedule, and is checked
     against the :class:`~jaxopt_course.checks.Interval` in its annotation. Keyword-only arguments are static. Inside the
     factory the hyperparameters are arrays; other decorated factories called there become part of it.
+
+    A schedule is checked at step 0 by the call, which does not know how long it will be followed, and at a run's own steps by
+    ``jc.fit`` and ``jc.minimize``, before they compile. A loop of one's own follows it anywhere.
 
     Args:
         factory: ``factory(numbers..., *, static...) → optax.GradientTransformation``.

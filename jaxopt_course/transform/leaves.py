@@ -100,6 +100,8 @@ def zeros_like(params: Params, dtype: Any = None, *, real: bool = False) -> Para
 def check_floating(where: str, params: Params) -> None:
     """Raise a TypeError that names the first leaf that is not floating point (or complex)."""
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        if isinstance(leaf, (str, bytes)):  # jax takes them for the names of dtypes
+            raise TypeError(f"{where}: parameters must be arrays; {jax.tree_util.keystr(path) or 'params'} is {leaf!r:.100}")
         if not jnp.issubdtype(jnp.result_type(leaf), jnp.inexact):
             name = jax.tree_util.keystr(path) or "params"
             raise TypeError(

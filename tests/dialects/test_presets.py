@@ -1,5 +1,6 @@
 """A preset has the framework's arguments; it refuses what is not here, and takes what changes nothing."""
 
+import doctest
 import inspect
 
 import jax
@@ -38,12 +39,31 @@ def first_rate(preset):
 @pytest.mark.parametrize(("module", "name"), presets())
 def test_preset_is_documented_and_keeps_the_form_of_its_state(module, name):
     preset = getattr(module, name)
-    assert preset.__doc__
     tx, params = preset(**first_rate(preset)), {"w": jnp.array([1.0, -2.0])}
     state = tx.init(params)
     updates, after = jax.eval_shape(tx.update, params, state, params)
     assert jax.tree.structure(updates) == jax.tree.structure(params)
     assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(lambda x: (x.shape, x.dtype), state)
+
+
+@pytest.mark.parametrize(("module", "name"), presets())
+def test_docstring_has_every_argument_and_an_example_that_runs(module, name):
+    preset = getattr(module, name)
+    arguments = preset.__doc__.split("Args:\n")[1].split("\n\nReturns:")[0].splitlines()
+    assert [line.strip().split(": ")[0] for line in arguments] == list(inspect.signature(preset).parameters)
+    assert all(part in preset.__doc__ for part in ("\n\nRaises:", "\n\nReferences:", "jaxopt_course."))
+    example = doctest.DocTestParser().get_doctest(preset.__doc__, {}, name, None, 0)
+    assert doctest.DocTestRunner(verbose=False).run(example) == (0, 4)
+
+
+NEUTRAL = {"foreach", "fused", "capturable", "differentiable", "name"}
+
+
+@pytest.mark.parametrize(("module", "name"), presets())
+def test_docstring_says_what_each_argument_means_unless_it_means_nothing(module, name):
+    doc = getattr(module, name).__doc__
+    silent = {line.strip().split(":")[0] for line in doc.splitlines() if line.endswith(": accepted, without effect.")}
+    assert silent == NEUTRAL & set(inspect.signature(getattr(module, name)).parameters)
 
 
 @pytest.mark.parametrize(("module", "name"), presets())
@@ -67,6 +87,19 @@ def test_other_numbers_are_no_other_program(module, name):
 )
 def test_switches_that_change_nothing_are_accepted(call):
     assert isinstance(call(), optax.GradientTransformationExtraArgs)
+
+
+@pytest.mark.parametrize(
+    ("call", "plain"),
+    [
+        (lambda: D.keras.sgd(0.1, nesterov=True), lambda: D.keras.sgd(0.1)),
+        (lambda: D.optax.sgd(0.1, nesterov=True), lambda: D.optax.sgd(0.1)),
+        (lambda: D.optax.rmsprop(0.1, nesterov=True), lambda: D.optax.rmsprop(0.1)),
+    ],
+    ids=["keras.sgd", "optax.sgd", "optax.rmsprop"],
+)
+def test_nesterov_without_momentum_changes_nothing_where_the_framework_lets_it_pass(call, plain):
+    assert call().update == plain().update
 
 
 REFUSED = {
@@ -98,14 +131,14 @@ BAD = {
         TypeError,
         r"dialects.torch.nadam\(.*\): betas must be a pair",
     ),
-    "a beta of 1": (lambda: D.torch.adam(betas=(0.9, 1.0)), ValueError, r"b2 must be a number in \[0, 1\); got 1.0"),
+    "a beta of 1": (lambda: D.torch.adam(betas=(0.9, 1.0)), ValueError, r"betas\[1\] must be a number in \[0, 1\); got 1.0"),
     "a negative rate": (
         lambda: D.torch.sgd(-0.1),
         ValueError,
-        r"dialects.torch.sgd\(lr=-0.1\): .*learning_rate must be .*got -0.1",
+        r"dialects.torch.sgd\(lr=-0.1\): lr must be a number >= 0; got -0.1",
     ),
     "a negative rate that decays": (lambda: D.torch.adagrad(-0.1, 0.1), ValueError, "lr must be a number >= 0; got -0.1"),
-    "a negative decay of the rate": (lambda: D.torch.adagrad(0.1, -0.1), ValueError, "decay_rate must be .*got -0.1"),
+    "a negative decay of the rate": (lambda: D.torch.adagrad(0.1, -0.1), ValueError, ": lr_decay must be .*got -0.1"),
     "nesterov, no momentum (torch)": (lambda: D.torch.sgd(nesterov=True), ValueError, "nesterov=True needs a momentum"),
     "nesterov, dampened (torch)": (
         lambda: D.torch.sgd(0.1, 0.9, 0.5, nesterov=True),
@@ -126,6 +159,38 @@ BAD = {
         ValueError,
         "alpha must be a number >= 0; got -0.1",
     ),
+    "a beta of 2, by name": (
+        lambda: D.torch.adam(betas=(2, 0.9)),
+        ValueError,
+        r"dialects.torch.adam\(betas=\(2, 0.9\)\): betas\[0\] must be a number in \[0, 1\); got 2$",
+    ),
+    "alpha is torch's decay": (
+        lambda: D.torch.rmsprop(alpha=1.5),
+        ValueError,
+        r": alpha must be a number in \[0, 1\); got 1.5",
+    ),
+    "a word for a rate": (lambda: D.torch.sgd("fast"), TypeError, r"\(lr='fast'\): lr must be .*; got 'fast'"),
+    "a schedule below 0": (
+        lambda: D.keras.adam(lambda step: -1.0 - step),
+        ValueError,
+        r": learning_rate at step 0 must be a number >= 0; got ",
+    ),
+    "beta_1 (keras)": (lambda: D.keras.nadam(beta_1=1.0), ValueError, r": beta_1 must be a number in \[0, 1\); got 1.0"),
+    "a momentum of 2 (keras)": (
+        lambda: D.keras.sgd(momentum=2.0),
+        ValueError,
+        r": momentum must be a number in \[0, 1\]; got 2",
+    ),
+    "epsilon (keras)": (lambda: D.keras.adagrad(epsilon=-1.0), ValueError, ": epsilon must be a number >= 0; got -1.0"),
+    "initial_scale (optax)": (
+        lambda: D.optax.rmsprop(0.1, initial_scale=-1.0),
+        ValueError,
+        ": initial_scale must be a number >= 0; got -1.0",
+    ),
+    "mu is a momentum (paper)": (lambda: D.paper.nesterov(0.1, mu=1.5), ValueError, r": mu must be a number in \[0, 1\]"),
+    "mu is an average's (paper)": (lambda: D.paper.nadam(0.1, mu=1.0), ValueError, r": mu must be a number in \[0, 1\)"),
+    "delta (paper)": (lambda: D.paper.adagrad(0.1, delta=-1.0), ValueError, ": delta must be a number >= 0; got -1.0"),
+    "eta (paper)": (lambda: D.paper.adagrad(eta=-1.0), ValueError, ": eta must be a number >= 0; got -1.0"),
     "no rate (paper)": (lambda: D.paper.sgd(), TypeError, "dialects.paper.sgd: missing a required argument: 'alpha'"),
 }
 

@@ -134,6 +134,36 @@ BAD = {
         ValueError,
         "leaves no place for eps before the correction",
     ),
+    "Nesterov's momentum, of none": (
+        lambda: jc.rmsprop(0.1, nesterov=True),
+        ValueError,
+        r"rmsprop: nesterov=True needs a momentum in \[0, 1\]; got momentum=None",
+    ),
+    "a rate outside no momentum": (
+        lambda: jc.rmsprop(0.1, rate_inside=False),
+        ValueError,
+        r"rmsprop: rate_inside=False needs a momentum in \[0, 1\]; got momentum=None",
+    ),
+    "an average with nothing to correct": (
+        lambda: jc.averaged(jc.sgd(0.1), bias_correction=False),
+        ValueError,
+        r"averaged: bias_correction=False needs a decay in \[0, 1\); got decay=None",
+    ),
+    "an average of SGD with nothing to correct": (
+        lambda: jc.averaged_sgd(0.1, start=3, bias_correction=False),
+        ValueError,
+        r"bias_correction=False needs a decay in \[0, 1\); got decay=None",
+    ),
+    "a decay apart from no rate": (
+        lambda: jc.decayed(jc.adadelta)(decay_by_rate=False),
+        ValueError,
+        "adadelta: decay_by_rate=False needs a learning_rate .*; got None",
+    ),
+    "a growth of cold starts": (
+        lambda: jc.line_search(jc.linesearch.armijo(), growth=1.5, warm_start=False),
+        ValueError,
+        "line_search: growth=1.5 needs warm_start=True",
+    ),
 }
 
 
@@ -154,3 +184,17 @@ def test_what_is_off_is_not_in_the_state():
     assert size(jc.scale_by_rmsprop(bias_correction=True)) == size(jc.scale_by_rmsprop()) + 1
     assert size(jc.scale_by_rmsprop(centred=True)) == size(jc.scale_by_rmsprop()) + 1
     assert size(jc.adam(0.1, eps_before_correction=True)) == size(jc.adam(0.1))
+
+
+@pytest.mark.parametrize("dtype", ["flot", "int32", 3])
+def test_accumulators_are_floating_point(dtype):
+    for make in (jc.adam, jc.momentum, jc.rmsprop, jc.averaged_sgd, jc.scale_by_nadam):
+        with pytest.raises(TypeError, match=f"accumulator_dtype must be a floating-point dtype.*; got {dtype!r}"):
+            make(0.1, accumulator_dtype=dtype)
+
+
+def test_what_is_no_factory_or_no_tree_of_arrays_is_refused():
+    with pytest.raises(TypeError, match=r"decayed: needs a factory.*got \[1\]"):
+        jc.decayed([1])
+    with pytest.raises(TypeError, match=r"adam.init: parameters must be arrays; \['a'\] is 'x'"):
+        jc.adam(0.1).init({"a": "x"})

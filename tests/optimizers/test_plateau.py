@@ -102,3 +102,10 @@ def test_bad_input():
         tx.update(jnp.ones(2), tx.init(jnp.ones(2)), value="low")
     with pytest.raises(ValueError, match="look-ahead"):
         jc.plateau(jc.nesterov(0.1)).init(jnp.ones(2))
+
+
+@pytest.mark.parametrize("loss", [jnp.ones(3), [1.0], "low"])
+def test_a_loss_that_is_no_scalar_is_refused(loss):
+    tx = jc.plateau(jc.sgd(0.1))
+    with pytest.raises(ValueError, match=r"plateau.update: give it the loss"):
+        tx.update(jnp.ones(2), tx.init(jnp.ones(2)), value=loss)

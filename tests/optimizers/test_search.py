@@ -66,7 +66,7 @@ def test_a_search_begins_where_the_last_one_ended_times_the_growth():
 
 
 def test_without_warm_start_and_after_no_step_it_begins_at_the_initial_step():
-    cold = jc.line_search(jc.linesearch.armijo(), initial_step=1e-3, growth=2.0, warm_start=False)
+    cold = jc.line_search(jc.linesearch.armijo(), initial_step=1e-3, warm_start=False)
     state = cold.init(START)
     for _ in range(2):
         _, state = walk(cold.update, quadratic, state, START)
@@ -118,6 +118,8 @@ def test_in_fit_it_learns_the_digits_and_every_evaluation_is_counted(name):
     assert (history.step_size > 0).all()
     assert history.status.dtype == np.int32
     assert set(history.status.values.tolist()) <= {int(status) for status in jc.linesearch.Status}
+    meanings = ", ".join(f"{status.value} {status.name.lower().replace('_', ' ')}" for status in Status)
+    assert history.status.attrs["description"].endswith(": " + meanings)
     taken = np.diff(history.gradient_evaluations, prepend=0)
     assert (taken >= 2).all()
     assert taken[-1] == 1 + last_state(result.state.opt_state).num_linesearch_steps

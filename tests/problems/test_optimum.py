@@ -239,3 +239,10 @@ def test_bad_arrays_are_refused(x, y, error, message):
 def test_bad_strengths_are_refused(regularization):
     with pytest.raises(ValueError, match="tikhonov: regularization must be a number >= 0"):
         tikhonov(LINE, [1.0, 2.0, 3.0, 4.0], regularization)
+
+
+def test_targets_of_many_axes_and_complex_numbers_are_refused():
+    with pytest.raises(ValueError, match=r"y must have shape \[n\] or \[n, k\]; got \(3, 2, 2\)"):
+        jc.problems.least_squares(np.ones((3, 2)), np.ones((3, 2, 2)))
+    with pytest.raises(TypeError, match="x must be an array of numbers: complex numbers"):
+        jc.problems.least_squares(1j * np.ones((3, 2)), np.ones(3))

@@ -96,3 +96,9 @@ def test_bad_decays_are_refused(name):
     arguments = {"schedule": schedules.constant(0.1), "batch_size": 10, "epochs": 4, "num_examples": 100} | change
     with pytest.raises(error, match=r"^batch_size\.from_decay: .*" + re.escape(message)):
         batch_size.from_decay(**arguments)
+
+
+@pytest.mark.parametrize(("epoch", "error"), [("a", TypeError), (1.5, TypeError), (-1, ValueError)])
+def test_the_size_of_no_epoch_is_refused(epoch, error):
+    with pytest.raises(error, match=f"epoch must be an integer >= 0; got {epoch!r}"):
+        batch_size.stages([(3, 2)])(epoch)

@@ -208,3 +208,12 @@ def test_epochs_refuses(arguments, error):
 def test_a_schedule_draws_itself():
     (line,) = jc.schedules.exponential(0.1, 0.01).plot(50).axes[0].lines
     np.testing.assert_allclose(line.get_ydata(), 0.1 * np.exp(-0.01 * np.arange(50)), rtol=1e-5)
+
+
+def test_only_what_is_to_be_scheduled_takes_a_schedule():
+    with pytest.raises(TypeError, match="linear: transition_steps must be a number > 0; got linear"):
+        schedules.linear(1.0, 0.0, schedules.linear(9.0, 3.0, 2))
+    with pytest.raises(TypeError, match="join: boundary must be a number > 0; got linear"):
+        schedules.join(0.1, schedules.linear(9.0, 3.0, 2), 0.2)
+    with pytest.raises(TypeError, match=r"join: first must be .* or a schedule; got 'a'"):
+        schedules.join("a", 3, 0.2)

@@ -118,3 +118,50 @@ def test_metrics_that_would_hide_something_in_the_history_are_refused(name):
 def test_keys_of_too_many_bits_are_refused():
     with pytest.raises(ValueError, match=r"key must be .* of 64 bits at most"):
         jc.fit(jc.problems.linear_regression(num_examples=20, num_features=2), jc.sgd(0.1), epochs=1, key=2**70)
+
+
+FALLING = lambda step: 0.1 * (1 - step / 20)  # for 20 steps; negative from step 21 on
+LEAVING = {
+    "a rate below 0": (jc.sgd(FALLING), "sgd's learning_rate must be a number >= 0 .* 40 steps; at step 21 it is -0.005"),
+    "a momentum above 1": (
+        jc.momentum(0.01, jc.schedules.linear(0.5, 1.5, 30)),
+        r"momentum's momentum must be a number in \[0, 1\] .* at step 16 it is 1.033",
+    ),
+    "not a number": (
+        jc.adam(0.01, b1=lambda step: jnp.where(step < 39, 0.9, jnp.nan)),
+        "adam's b1 must be .* at step 39 it is nan",
+    ),
+    "inside a chain": (jc.chain(optax.identity(), jc.sgd(FALLING)), "sgd's learning_rate .* at step 21"),
+    "a search's number": (
+        jc.line_search(jc.linesearch.armijo(c1=jc.schedules.linear(0.1, -0.1, 30))),
+        r"search/c1 must be a number in \(0, 1\) .* at step 16 it is -0.006667",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LEAVING)
+def test_a_schedule_that_leaves_its_interval_within_the_run_is_refused_before_anything_compiles(problems, traced, name):
+    optimizer, message = LEAVING[name]
+    with pytest.raises(ValueError, match="fit: .*" + message):
+        jc.fit(problems.least_squares(), optimizer, batch_size=10, steps=40)
+    assert traced("run_chunk") == 0
+
+
+def test_a_schedule_may_leave_its_interval_beyond_the_run(problems):
+    problem, tx = problems.least_squares(), jc.sgd(FALLING)
+    part = jc.fit(problem, tx, batch_size=10, steps=12)
+    rest = jc.fit(problem, tx, batch_size=10, steps=9, state=part.state)  # 21 in all, the last at a rate of 0
+    assert abs(float(rest.history.learning_rate[-1])) < 1e-8  # 0, to rounding, on either side
+    with pytest.raises(ValueError, match="each of the run's 10 steps; at step 21 it is"):
+        jc.fit(problem, tx, batch_size=10, steps=10, state=part.state)
+
+
+def test_a_schedule_counted_by_multi_steps_is_not_judged(problems):
+    tx = optax.MultiSteps(jc.sgd(FALLING), 2)
+    assert jc.fit(problems.least_squares(), tx, batch_size=10, steps=40).steps == 40
+
+
+def test_a_schedule_without_a_batched_form_can_be_checked(problems):
+    shape = jax.ShapeDtypeStruct((), jnp.float32)
+    rate = lambda step: jax.pure_callback(lambda t: np.float32(0.1 / (1 + t)), shape, step)
+    assert jc.fit(problems.least_squares(), jc.sgd(rate), batch_size=10, steps=3).steps == 3

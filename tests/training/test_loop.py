@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -131,3 +133,27 @@ def test_bad_states_and_batches_are_refused(state, batch, message):
     step = jc.make_step(squares, jc.sgd(0.1))
     with pytest.raises(TypeError, match=message):
         step(step.init(jnp.zeros(2)) if state is None else state, batch)
+
+
+BATCHES = {
+    "nothing": (None, "must be a dict like the problem's data, with the keys ['x', 'y']; got NoneType"),
+    "an array": (np.ones((3, 2)), "with the keys ['x', 'y']; got ndarray"),
+    "inputs only": ({"x": np.ones((3, 2))}, "with the keys ['x', 'y']; got the keys ['x']"),
+}
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_a_batch_unlike_the_problems_data_is_refused(name):
+    step = jc.make_step(jc.problems.linear_regression(num_examples=20, num_features=2), jc.sgd(0.1))
+    batch, message = BATCHES[name]
+    with pytest.raises(TypeError, match=re.escape(message)):
+        step(step.init(0), batch)
+
+
+def test_weights_and_parameters_that_are_no_arrays_are_refused():
+    problem = jc.problems.linear_regression(num_examples=20, num_features=2)
+    step = jc.make_step(problem, jc.sgd(0.1))
+    with pytest.raises(TypeError, match=r"make_step: weights must be an array.*got 'a'"):
+        step(step.init(0), problem.data.train, "a")
+    with pytest.raises(TypeError, match="make_step: init: params must be an array; got str"):
+        jc.make_step(lambda w, batch: (w - batch) ** 2, jc.sgd(0.1)).init("a")

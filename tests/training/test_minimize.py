@@ -143,3 +143,11 @@ def test_bad_arguments_are_refused(change, error, message, traced):
     with pytest.raises(error, match=re.escape(message)):
         jc.minimize(arguments.pop("function"), arguments.pop("optimizer"), **arguments)
     assert traced("run_chunk") == 0
+
+
+def test_a_schedule_that_leaves_its_interval_within_the_descent_is_refused(traced):
+    rate = lambda step: 0.5 - 0.0625 * step
+    with pytest.raises(ValueError, match=r"minimize: sgd's learning_rate must be a number >= 0 .* at step 9 it is -0.0625"):
+        jc.minimize(lambda x: jnp.sum(x**2), jc.sgd(rate), start=[1.0], steps=100)
+    assert traced("run_chunk") == 0
+    jc.minimize(lambda x: jnp.sum(x**2), jc.sgd(rate), start=[1.0], steps=9)

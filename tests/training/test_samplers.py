@@ -114,3 +114,8 @@ def test_what_is_no_sampler_is_refused_with_what_is(bad):
 def test_a_sampler_that_was_not_called_is_told_so():
     with pytest.raises(TypeError, match=r"call it: samplers\.shuffle\(\)"):
         samplers.plan("fit", samplers.shuffle, 10, 2)
+
+
+def test_reshuffling_is_a_yes_or_a_no():
+    with pytest.raises(TypeError, match=r"samplers.shuffle: reshuffle must be True or False; got 3"):
+        samplers.shuffle(reshuffle=3)

@@ -54,3 +54,21 @@ def test_members_must_be_transformations():
 def test_a_foreign_state_is_refused():
     with pytest.raises(ValueError, match="not made by this chain's init"):
         jc.chain(jc.sgd(0.1)).update(GRADS, jc.sgd(0.1).init(PARAMS))
+
+
+def test_optimizers_show_themselves_as_they_were_called():
+    rate = jc.schedules.linear(0.1, 0.0, 3)
+    assert repr(jc.sgd(rate)) == (
+        "GradientTransformationExtraArgs(init=sgd(learning_rate=linear(init_value=0.1, end_value=0.0, transition_steps=3)), "
+        "update=sgd.update)"
+    )
+    assert repr(jc.averaged(jc.sgd(0.1), 0.9)) == (
+        "GradientTransformationExtraArgs(init=chain(sgd(learning_rate=0.1), "
+        "average_params(decay=0.9, start=0, bias_correction=True, accumulator_dtype=None)), "
+        "update=chain(sgd.update, average_params.update))"
+    )
+    shown = repr(jc.line_search(jc.linesearch.armijo(), growth=2.0))
+    assert "scale_by_line_search(search=armijo(c1=0.0001, " in shown
+    assert "growth=2.0" in shown
+    assert " at 0x" not in shown
+    assert len(shown) < 400

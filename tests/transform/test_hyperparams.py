@@ -114,6 +114,15 @@ def test_names_are_short_where_unique_and_paths_where_not():
     }  # fmt: skip
 
 
+def test_two_of_one_name_in_a_chain_are_called_by_their_positions():
+    state = jc.averaged(jc.rmsprop(0.1, decay=0.9), decay=0.99).init(PARAMS)
+    with pytest.raises(ValueError, match=r"no hyperparameter 'decay'.*known: 0/decay, 0?/?.*1/decay"):
+        jc.set_hyperparams(state, decay=0.5)
+    state = jc.set_hyperparams(state, {"1/decay": 0.5})
+    assert [round(float(jc.hyperparams(state)[f"{i}/decay"]), 6) for i in (0, 1)] == [0.9, 0.5]
+    assert "learning_rate" in jc.hyperparams(state)  # there is one
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

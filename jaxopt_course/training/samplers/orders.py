@@ -74,33 +74,57 @@ def shuffle(*, reshuffle: bool = True) -> Shuffle:
     Returns:
         A sampler.
 
+    Raises:
+        TypeError: ``reshuffle`` is no bool.
+
     >>> rng = np.random.default_rng(0)
     >>> sorted(shuffle().order(rng, 5).tolist())
     [0, 1, 2, 3, 4]
+
+    References:
+        Bottou, Curiously fast convergence of some stochastic gradient descent algorithms, 2009. Lecture 004 [F2, F8].
     """
-    return Shuffle(reshuffle)
+    if not isinstance(reshuffle, (bool, np.bool_)):
+        raise TypeError(f"samplers.shuffle: reshuffle must be True or False; got {reshuffle!r}")
+    return Shuffle(bool(reshuffle))
 
 
 def uniform() -> Uniform:
     """Draw uniformly with replacement: the samples of the theory [F2, F3]. An "epoch" is ⌈n/m⌉ batches.
 
+    p_i = 1/n at each draw, so that a batch's mean gradient is ∇L in expectation
+
     Returns:
         A sampler.
 
+    Raises:
+        TypeError: it is given an argument.
+
     >>> uniform().order(np.random.default_rng(0), 5).tolist()
     [4, 3, 2, 1, 1]
+
+    References:
+        Robbins & Monro, A stochastic approximation method, 1951. Lecture 004 [F2, F3].
     """
     return Uniform()
 
 
 def sequential() -> Sequential:
-    """The data's own order, every epoch.
+    """The data's own order, every epoch [F2].
+
+    Where neighbours are alike (sorted by class, say), so are a batch's gradients, and its mean is far from ∇L: shuffle once.
 
     Returns:
         A sampler.
 
+    Raises:
+        TypeError: it is given an argument.
+
     >>> sequential().order(np.random.default_rng(0), 5).tolist()
     [0, 1, 2, 3, 4]
+
+    References:
+        Lecture 004 [F2].
     """
     return Sequential()
 
@@ -111,7 +135,13 @@ def full() -> Full:
     Returns:
         A sampler.
 
+    Raises:
+        TypeError: it is given an argument. ``fit`` raises ValueError for a batch size other than n.
+
     >>> full().order(np.random.default_rng(0), 3).tolist()
     [0, 1, 2]
+
+    References:
+        Lecture 004, algorithm 2.1 [F1].
     """
     return Full()
