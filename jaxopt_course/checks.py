@@ -14,7 +14,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from jax.core import Tracer
 
-__all__ = ["Arguments", "Interval", "bind", "check_number", "check_positive_integer", "check_sweep", "closest", "intervals"]
+__all__ = [
+    "Arguments",
+    "Interval",
+    "bind",
+    "check_bool",
+    "check_number",
+    "check_positive_integer",
+    "check_sweep",
+    "closest",
+    "intervals",
+]
 
 
 class Interval(NamedTuple):
@@ -102,6 +112,18 @@ def check_positive_integer(where: str, name: str, value: Any, *, maximum: int | 
     return int(value)
 
 
+def check_bool(where: str, name: str, value: Any) -> bool:
+    """``value`` as a bool, if it is one, NumPy's included: 3 and "no" would count as true.
+
+    >>> check_bool("fit", "progress", 3)
+    Traceback (most recent call last):
+    TypeError: fit: progress must be True or False; got 3
+    """
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{where}: {name} must be True or False; got {value!r}")
+    return bool(value)
+
+
 def check_sweep(where: str, results: Any, dims: Iterable[str] = ("seed",)) -> None:
     """Raise unless these are a sweep's results, an ``xarray.Dataset`` as ``jc.sweep`` returns it, with these dimensions.
 
@@ -149,8 +171,8 @@ def bind(signature: inspect.Signature, where: str, args: tuple, kwargs: Mapping[
                 hash(value)
             except TypeError:
                 raise TypeError(f"{where}: {name} is static and must be hashable; got {value!r}") from None
-            if signature.parameters[name].annotation in (bool, "bool") and not isinstance(value, (bool, np.bool_)):
-                raise TypeError(f"{where}: {name} must be True or False; got {value!r}")
+            if signature.parameters[name].annotation in (bool, "bool"):
+                check_bool(where, name, value)
             sorted_.static[name] = value
         elif value is None and signature.parameters[name].default is not None:
             raise TypeError(f"{where}: {name} must be a number, an array or a schedule; got None")
