@@ -70,9 +70,7 @@ def swept(
     """The scores of these rates, and the seconds spent compiling."""
     lanes = max(len(rates), len(entrant.learning_rates), FEWEST)
     space = spaces.zipped(learning_rate=[*rates, *[rates[-1]] * (lanes - len(rates))])
-    found = sweep(
-        problem, _Rated(entrant.factory), space, seeds=seeds, batch_size=batch_size, epochs=epochs, evaluate="end"
-    )
+    found = sweep(problem, _Rated(entrant.factory), space, seeds=seeds, batch_size=batch_size, epochs=epochs, evaluate="end")
     if found.attrs["incomplete"]:
         raise KeyboardInterrupt
     last = found.isel(epoch=-1)
