@@ -2,17 +2,23 @@
 
 Every peer waits in its own process (:mod:`.worker`), compiled and warm; a round asks each for its trainings, in turn. A peer
 that trains one rate after another is asked for a share of them, since its time is proportional to their number.
+
+Of 1 000 configurations also the peak memory, as the system counts it, against the budget that the sweep is given.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import subprocess
+import sys
 import time
 
 from benchmarks import machine, statistics
 from benchmarks.sweep_setting import EXAMPLES, ROWS, SweepRow
 from benchmarks.worker import Worker
 
+BUDGET = 64 * 2**20  # bytes, for 1 000 configurations
 PAUSE = 0.3  # seconds: thread pools spin for a while after their last task
 OURS = "sweep_ours"
 PEERS = {
@@ -55,6 +61,12 @@ def measure(row: SweepRow, peers: list[str], rounds: int, share: int, population
         "per_training_over_64": {n: statistics.ratio(t[str(n)], t["64"]) for n, t in larger.items()},
         "versions": {k: v for worker in workers.values() for k, v in worker.about["versions"].items()},
     }
+
+
+def memory(configurations: int) -> dict:
+    """The bytes that ``scripts/sweep_memory.py`` counts in a fresh process."""
+    command = [sys.executable, "-m", "benchmarks.scripts.sweep_memory", str(configurations), str(BUDGET)]
+    return json.loads(subprocess.run(command, check=True, cwd=machine.ROOT, capture_output=True, text=True).stdout)
 
 
 def _entry(row: SweepRow, peer: str, about: dict, times: dict[str, list[float]]) -> dict:
@@ -101,6 +113,10 @@ def main() -> None:
         record["rows"][name] = {"title": ROWS[name].title, **measured}
         for count, ratio in measured["per_training_over_64"].items():
             print(f"  {count} configurations take, each, {statistics.show(ratio)} times what each of 64 takes")
+        for count in populations:
+            used = record["rows"][name].setdefault("memory", {})[str(count)] = memory(count)
+            mib = {key: f"{used[key] / 2**20:.1f} MiB" for key in ("peak", "budget")}
+            print(f"  {count} configurations take {mib['peak']} at most; their budget is {mib['budget']}")
     print(show(record))
     if not arguments.quick and set(arguments.rows) == set(ROWS) and set(arguments.peers) == set(PEERS):
         print("stored:", machine.store("sweeps-cpu", record))

@@ -20,6 +20,7 @@ __all__ = [
     "Arguments",
     "Interval",
     "bind",
+    "check_bool",
     "check_float_dtype",
     "check_number",
     "check_positive_integer",
@@ -134,6 +135,18 @@ def check_float_dtype(where: str, name: str, value: Any) -> None:
         raise TypeError(f'{where}: {name} must be a floating-point dtype, as "float32"; got {value!r}')
 
 
+def check_bool(where: str, name: str, value: Any) -> bool:
+    """``value`` as a bool, if it is one, NumPy's included: 3 and "no" would count as true.
+
+    >>> check_bool("fit", "progress", 3)
+    Traceback (most recent call last):
+    TypeError: fit: progress must be True or False; got 3
+    """
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{where}: {name} must be True or False; got {value!r}")
+    return bool(value)
+
+
 def check_sweep(where: str, results: Any, dims: Iterable[str] = ("seed",)) -> None:
     """Raise unless these are a sweep's results, an ``xarray.Dataset`` as ``jc.sweep`` returns it, with these dimensions.
 
@@ -181,8 +194,8 @@ def bind(signature: inspect.Signature, where: str, args: tuple, kwargs: Mapping[
                 hash(value)
             except TypeError:
                 raise TypeError(f"{where}: {name} is static and must be hashable; got {value!r}") from None
-            if signature.parameters[name].annotation in (bool, "bool") and not isinstance(value, (bool, np.bool_)):
-                raise TypeError(f"{where}: {name} must be True or False; got {value!r}")
+            if signature.parameters[name].annotation in (bool, "bool"):
+                check_bool(where, name, value)
             if name == "accumulator_dtype" and value is not None:
                 check_float_dtype(where, name, value)
             sorted_.static[name] = value

@@ -11,13 +11,9 @@ import sys
 import jax
 
 import jaxopt_course as jc
+from benchmarks.scripts import status
 
 BATCH = 64
-
-
-def status(field: str) -> int:
-    line = next(line for line in pathlib.Path("/proc/self/status").read_text().splitlines() if line.startswith(field))
-    return 1024 * int(line.split()[1])
 
 
 def size(tree) -> int:

@@ -1,8 +1,8 @@
 """A fair race: every optimizer gets a learning rate of its own, from a grid, on validation; the winners run again.
 
-1. Each optimizer trains with each learning rate of its grid, from the same start on the same batches. The one with the best
-   validation loss at the end is its own; if that is at an edge, the grid grows there until it is not. With several tuning
-   seeds, each rate trains on all, and the mean decides.
+1. Each optimizer trains with all learning rates of its grid, from the same start on the same batches: one ``jc.sweep``. The
+   one with the best validation loss at the end is its own; if that is at an edge, the grid grows there until it is not. With
+   several tuning seeds, each rate trains on all, and the mean decides.
 2. Each runs again on several new seeds. Seed s means the same start and batches for all, so differences are paired.
 3. The test metric is reported with a confidence interval, and each optimizer is compared with the best by a paired t-test,
    corrected for the number of comparisons (Holm).
@@ -54,14 +54,14 @@ def race(
         optimizers: ``"all"`` of the catalog; or names from it, and other libraries' (``"optax.lion"``); or name → function
             from a learning rate to an optimizer.
         seeds: final runs of each optimizer, at least 2.
-        tuning_seeds: runs of each learning rate; with more than one, each optimizer's grid is a ``jc.sweep``.
+        tuning_seeds: runs of each learning rate, whose mean decides.
         batch_size: m. epochs: passes over the data in every run.
         learning_rates: one grid for all, ascending; by default the catalog's (foreign ones: around their default, or from
             10⁻⁴ to 1).
         metric: what is compared on the test set: the problem's first metric by default, else ``"loss"``.
         falls: whether less of it is better; by default where its name has "loss", "error" or "objective" in it.
         level: of the confidence intervals.
-        progress: show a progress bar over all runs.
+        progress: show a progress bar over all runs; a grid's are done all at once.
 
     Returns:
         A :class:`Race`. Ctrl-C ends it early: what is finished is in it, and ``incomplete`` is True.
@@ -77,7 +77,7 @@ def race(
     References:
         Lectures 001, 003: tune on validation, report on test [A3].
     """
-    _check(problem, seeds, tuning_seeds, batch_size, epochs, level)
+    _check(problem, seeds, tuning_seeds, batch_size, epochs, level, progress)
     entrants = contestants(optimizers, learning_rates)
     metrics = [*metric_names(problem), "loss"]
     if metric is not None and metric not in metrics:
@@ -110,12 +110,12 @@ def _tune(meet: Meet, entrant: Contestant, bar: Progress) -> float:
     """The learning rate with the best final validation loss; a grid that it is at the edge of grows."""
     losses: dict[float, float] = {}
     trials: list[dict[str, Any]] = []
-    one_program = len(meet.tuning_seeds) > 1 and sweepable(entrant)
+    together = sweepable(meet.problem, entrant)
     waiting, extensions = list(entrant.learning_rates), 0
     while waiting:
-        for rates in [waiting] if one_program else [[rate] for rate in waiting]:
+        for rates in [waiting] if together else [[rate] for rate in waiting]:
             bar.describe(f"{entrant.name}: tuning{_shown(*rates)}")
-            for rate, scores in zip(rates, (_swept if one_program else _fitted)(meet, entrant, rates), strict=True):
+            for rate, scores in zip(rates, (_swept if together else _fitted)(meet, entrant, rates), strict=True):
                 trials.append(_trial(meet, entrant, rate, scores))
                 losses[rate] = math.inf if trials[-1]["diverged"] else trials[-1]["validation_loss"]
                 bar.advance(len(meet.tuning_seeds), loss=losses[rate])
@@ -181,7 +181,7 @@ def _beyond(losses: Mapping[float, float]) -> list[float]:
     return [best * (best / grid[-2])] if best == grid[-1] else []
 
 
-def _check(problem: Problem, seeds: int, tuning_seeds: int, batch_size: int, epochs: int, level: float) -> None:
+def _check(problem: Any, seeds: Any, tuning_seeds: Any, batch_size: Any, epochs: Any, level: Any, progress: Any) -> None:
     if not isinstance(problem, Problem):
         raise TypeError(f"race: problem must be a jc.Problem; got {problem!r}")
     for split in ("validation", "test"):
@@ -192,4 +192,5 @@ def _check(problem: Problem, seeds: int, tuning_seeds: int, batch_size: int, epo
     checks.check_positive_integer("race", "tuning_seeds", tuning_seeds)
     checks.check_positive_integer("race", "batch_size", batch_size, maximum=problem.num_examples)
     checks.check_positive_integer("race", "epochs", epochs)
+    checks.check_bool("race", "progress", progress)
     checks.check_number("race", "level", level, checks.Interval(0, 1, open_low=True, open_high=True))

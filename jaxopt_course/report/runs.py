@@ -71,11 +71,12 @@ def band(
     curves, at = [], np.zeros(0)
     for run in runs:
         if metric not in run:
-            raise ValueError(f"unknown metric {metric!r}{checks.closest(metric, map(str, run.data_vars))}")
+            raise ValueError(f"runs: unknown metric {metric!r}{checks.closest(metric, map(str, run.data_vars))}")
         time = next((dim for dim in _TIMES if dim in run[metric].dims), None)
         coordinate = _TIMES[time].get(x) if time else None
         if coordinate is None or coordinate not in run.variables:
-            raise ValueError(f"{metric!r} cannot be read against {x!r}: the run has {', '.join(map(str, run.variables))}")
+            have = ", ".join(map(str, run.variables))
+            raise ValueError(f"runs: {metric!r} cannot be read against {x!r}: the run has {have}")
         values = run[metric].transpose(..., time).values.astype(float).reshape(-1, run.sizes[time])
         own = run[coordinate].values.astype(float)
         if time == "step" and (windows or per_epoch):

@@ -127,7 +127,7 @@ def quantities(dataset: xr.Dataset) -> list[str]:
 def check_metric(known: Sequence[str], metric: str) -> None:
     """Raise for a name that is not among those that can be drawn."""
     if metric not in known:
-        raise ValueError(f"unknown metric {metric!r}{closest(metric, known)}")
+        raise ValueError(f"plot: unknown metric {metric!r}{closest(metric, known)}")
 
 
 def scale(name: str) -> float:

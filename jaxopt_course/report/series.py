@@ -58,7 +58,7 @@ def seed_band(curves: xr.Dataset, optimizer: str, x: Abscissa = "step", metric: 
         ValueError: ``x`` or ``metric`` is not in the dataset.
     """
     if x not in get_args(Abscissa):
-        raise ValueError(f"unknown x {x!r}{closest(x, get_args(Abscissa))}")
+        raise ValueError(f"plot: unknown x {x!r}{closest(x, get_args(Abscissa))}")
     check_metric(quantities(curves), metric)
     one = curves.sel(optimizer=optimizer)
     cost = one["evaluation" if x == "step" else x]

@@ -68,13 +68,13 @@ class Figure(matplotlib.figure.Figure):
 
 
 def palette(theme: Theme) -> Palette:
-    """The colours of a theme.
+    """The colours of a theme; what users call is ``plot``, a function or a method, so errors say so.
 
     Raises:
         ValueError: an unknown theme.
     """
     if theme not in THEMES:
-        raise ValueError(f"unknown theme {theme!r}{closest(theme, THEMES)}")
+        raise ValueError(f"plot: unknown theme {theme!r}{closest(theme, THEMES)}")
     return THEMES[theme]
 
 

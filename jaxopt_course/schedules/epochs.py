@@ -43,7 +43,6 @@ def epochs(count: float, data: Any, batch_size: int, *, drop_remainder: bool = F
     checks.check_positive_integer("epochs", "data", examples)
     checks.check_positive_integer("epochs", "batch_size", batch_size, maximum=int(examples))
     checks.check_number("epochs", "count", count, checks.Interval(0))
-    if not isinstance(drop_remainder, (bool, np.bool_)):
-        raise TypeError(f"epochs: drop_remainder must be True or False; got {drop_remainder!r}")
+    checks.check_bool("epochs", "drop_remainder", drop_remainder)
     whole, ragged = divmod(int(examples), int(batch_size))
     return round(count * (whole + bool(ragged and not drop_remainder)))

@@ -98,6 +98,7 @@ def halving(
         Jamieson and Talwalkar, Non-stochastic best arm identification and hyperparameter optimization, 2016. Lectures 001,
         003: hyperparameters are chosen on validation, the result is reported on test [A3].
     """
+    checks.check_bool("halving", "progress", progress)
     rules = read_rules("halving", metric, falls, eta, min_epochs, max_epochs)
     options = read_options(
         "halving", space, seeds, vary, batch_size, max_epochs, evaluate, sampler, drop_remainder, lanes, memory
@@ -154,6 +155,7 @@ def hyperband(
     References:
         Li et al., Hyperband: a novel bandit-based approach to hyperparameter optimization, 2018.
     """
+    checks.check_bool("hyperband", "progress", progress)
     rules = read_rules("hyperband", metric, falls, eta, min_epochs, max_epochs)
     options = read_options(
         "hyperband", space, seeds, vary, batch_size, max_epochs, evaluate, sampler, drop_remainder, lanes, memory

@@ -99,6 +99,7 @@ def sweep(
     References:
         Lectures 001, 003: hyperparameters are chosen on validation, the result is reported on test [A3].
     """
+    checks.check_bool("sweep", "progress", progress)
     options = read_options("sweep", space, seeds, vary, batch_size, epochs, evaluate, sampler, drop_remainder, lanes, memory)
     path = None if store is None else check_path(store)
     clock, table, incomplete = Clock(), Table(space, options.seeds, options.epochs), False

@@ -102,6 +102,7 @@ def tune(
         error = ValueError if isinstance(space, Mapping) else TypeError
         raise error(f"tune: space must be name → range: {{'learning_rate': jc.spaces.log(1e-4, 1.0)}}; got {space!r}")
     check_ranges("tune", space)
+    checks.check_bool("tune", "progress", progress)
     left = checks.check_positive_integer("tune", "trials", trials)
     population = checks.check_positive_integer("tune", "population", population)
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:

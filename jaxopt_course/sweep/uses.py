@@ -6,7 +6,7 @@ compared here, so of an axis with one value nothing is known.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -21,7 +21,7 @@ from jaxopt_course.sweep.takers import Taker
 from jaxopt_course.training.step import metric_names
 from jaxopt_course.transform import eval_params, gradient_point
 
-__all__ = ["check_optimizer", "check_problem", "same_data"]
+__all__ = ["check_optimizer", "check_problem", "first_update", "same_data"]
 
 
 def check_problem(taker: Taker, space: Space, first: Mapping[str, Any], problem: Problem) -> None:
@@ -35,8 +35,9 @@ def check_problem(taker: Taker, space: Space, first: Mapping[str, Any], problem:
 def check_optimizer(taker: Taker, space: Space, first: Mapping[str, Any], problem: Problem) -> None:
     """Raise for a static name that makes the same optimizer whatever its value."""
     params, _ = jax.eval_shape(problem.init, jax.random.key(0))
+    program = lambda configuration: fingerprint(first_update(taker(configuration)), params)
     for name, others in _alternatives(taker, space, first, but=space.traced):
-        if others and all(_program(taker(other), params) == _program(taker(first), params) for other in others):
+        if others and all(program(other) == program(first) for other in others):
             raise ValueError(f"{taker.where}: the optimizer does not depend on {name!r}: its factory ignores it")
 
 
@@ -46,6 +47,22 @@ def same_data(a: Problem, b: Problem) -> bool:
         return False
     pairs = zip(jax.tree.leaves(a.data), jax.tree.leaves(b.data), strict=True)
     return all(x is y or np.array_equal(x, y) for x, y in pairs)
+
+
+def first_update(optimizer: optax.GradientTransformation) -> Callable[[Any], Any]:
+    """From parameters to an optimizer's first update, and where it wants the gradient and the evaluation.
+
+    That is all that some differ in. It is given what training gives; only shapes matter.
+    """
+    rule = optax.with_extra_args_support(optimizer)
+    total = lambda p: sum((jnp.sum(jnp.abs(leaf)) for leaf in jax.tree.leaves(p)), jnp.zeros(()))
+
+    def update(params):
+        state = rule.init(params)
+        points = gradient_point(state, params), eval_params(state, params)
+        return rule.update(params, state, params, value=total(params), grad=params, value_fn=total), points
+
+    return update
 
 
 def _problem_program(problem: Problem) -> Any:
@@ -60,19 +77,6 @@ def _problem_program(problem: Problem) -> Any:
     batch = jax.eval_shape(lambda: problem.data.train)
     programs = fingerprint(problem.init, key), fingerprint(measure, params, model_state, batch, key)
     return programs, problem.coupled, metric_names(problem)
-
-
-def _program(optimizer: optax.GradientTransformation, params: Any) -> Any:
-    """An optimizer's first update, and where it wants the gradient and the evaluation: all that some differ in."""
-    rule = optax.with_extra_args_support(optimizer)
-    total = lambda p: sum((jnp.sum(jnp.abs(leaf)) for leaf in jax.tree.leaves(p)), jnp.zeros(()))
-
-    def update(params):
-        state = rule.init(params)
-        points = gradient_point(state, params), eval_params(state, params)
-        return rule.update(params, state, params, value=total(params), grad=params, value_fn=total), points
-
-    return fingerprint(update, params)
 
 
 def _alternatives(

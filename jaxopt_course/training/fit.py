@@ -107,6 +107,7 @@ def fit(
     _check_length(epochs, steps)
     _check_interval(evaluate)
     _check_choice("nonfinite", nonfinite, ("raise", "stop", "continue"))
+    checks.check_bool("fit", "progress", progress)
     criteria = _criteria(stop, problem, evaluate)
     calls = _callbacks(callbacks)
     probes = named("fit", probes, RESERVED)

@@ -1,15 +1,16 @@
-"""The learning-rate search on several seeds: one sweep for each optimizer, and the mean decides."""
+"""The learning-rate search: one sweep for each optimizer; on several seeds, the mean decides."""
 
 from __future__ import annotations
 
 import math
 
+import jax
 import numpy as np
+import optax
 import pytest
 
 import jaxopt_course as jc
 from jaxopt_course.race import Contestant, contestants, protocol, search
-from jaxopt_course.training.progress import Progress
 from jaxopt_course.training.step import TRACES
 
 FAST = {"seeds": 2, "batch_size": 10, "epochs": 2}
@@ -73,29 +74,61 @@ def test_a_search_compiles_once_also_where_the_grid_grows(problem):
     assert TRACES["train_lanes"] == before + 1
 
 
-def test_one_tuning_seed_shares_the_program_of_the_final_runs(problem):
+@pytest.mark.parametrize("tuning_seeds", [1, pytest.param(2, marks=pytest.mark.long)])
+def test_a_race_on_sweeps_is_a_race_on_fits(problem, monkeypatch, tuning_seeds):
+    run = lambda: jc.race(problem, ["sgd", "adam"], learning_rates=[0.01, 0.3, 1e6], tuning_seeds=tuning_seeds, **FAST).data
+    swept = run()
+    monkeypatch.setattr(protocol, "sweepable", lambda *_: False)
     before = TRACES["train_lanes"]
-    outcome = jc.race(problem, ["sgd"], learning_rates=RATES, **FAST)
+    fitted = run()
     assert TRACES["train_lanes"] == before
-    assert "validation_loss_low" not in outcome.data.tuning
-    row = outcome.data.tuning.isel(trial=1)
-    losses, tested = fits(problem, 0.1, (0,))
-    np.testing.assert_allclose([row.validation_loss, row.test_loss], [losses[0], tested[0]["loss"]], rtol=1e-6)
+    assert bool(swept.tuning.diverged.any())
+    assert list(swept.tuning) == list(fitted.tuning)
+    for name in ("optimizer", "learning_rate", "diverged", "selected"):
+        np.testing.assert_array_equal(swept.tuning[name], fitted.tuning[name])
+    for name in (name for name in swept.tuning if name.startswith(("validation_", "test_"))):
+        np.testing.assert_allclose(swept.tuning[name], fitted.tuning[name], rtol=1e-4, atol=1e-6, err_msg=name)
+    np.testing.assert_array_equal(swept.table.learning_rate, fitted.table.learning_rate)
+    np.testing.assert_array_equal(swept.curves.validation_loss, fitted.curves.validation_loss)
+
+
+def test_one_rate_and_both_its_neighbours_compile_once(problem):
+    before = TRACES["train_lanes"]
+    options = {"learning_rates": [0.01], "seeds": 2, "batch_size": 7, "epochs": 1}
+    assert jc.race(problem, ["sgd"], **options).data.tuning.sizes["trial"] > 3
+    assert TRACES["train_lanes"] == before + 1
 
 
 def test_a_factory_that_looks_at_its_rate_is_fitted(problem, finished):
     looking = lambda rate: jc.sgd(float(rate))
-    assert not search.sweepable(Contestant("looking", looking, (0.1,)))
+    assert not search.sweepable(problem, Contestant("looking", looking, (0.1,)))
     outcome = jc.race(problem, {"looking": looking}, learning_rates=RATES, tuning_seeds=3, **FAST)
     same = finished.data.tuning.isel(trial=(finished.data.tuning.optimizer == "sgd").values)
     for name in ("validation_loss", "validation_loss_high", "test_accuracy"):
         np.testing.assert_allclose(outcome.data.tuning[name][:3], same[name][:3], rtol=1e-4, atol=1e-6)
 
 
-def test_the_catalog_and_optax_can_be_swept():
-    for entrant in contestants(["optax.lion", "optax.contrib.muon", "adam", "adadelta", "nesterov"]):
-        assert search.sweepable(entrant)
-    assert not search.sweepable(contestants(["line_search"])[0])
+@pytest.mark.parametrize("name", ["optax.lion", "optax.contrib.muon", "optax.lbfgs"])
+def test_what_has_a_rate_elsewhere_can_be_swept(problem, name):
+    assert search.sweepable(problem, contestants([name])[0])
+
+
+def test_what_has_a_rate_in_the_catalog_can_be_swept(problem):
+    fitted = [entrant.name for entrant in contestants("all") if not search.sweepable(problem, entrant)]
+    assert fitted == [name for name, entry in jc.CATALOG.items() if not entry.learning_rates]
+
+
+def test_parameters_by_name_do_not_keep_an_optimizer_from_a_sweep(problem):
+    labels = dict.fromkeys(problem.init(jax.random.key(0))[0], "all")
+    parts = lambda rate: optax.multi_transform({"all": jc.sgd(rate)}, labels)
+    assert search.sweepable(problem, Contestant("parts", parts, (0.1,)))
+
+
+def test_a_factory_that_ignores_its_rate_is_fitted(problem):
+    constant = lambda rate: jc.sgd(0.1)
+    assert not search.sweepable(problem, Contestant("constant", constant, (0.1,)))
+    found = jc.race(problem, {"constant": constant}, learning_rates=[0.1, 0.2], **FAST).data.tuning
+    assert len(np.unique(found.validation_loss)) == 1
 
 
 def test_a_seed_that_diverges_loses_its_rate_the_race(problem):
@@ -124,16 +157,3 @@ def test_interrupting_a_sweep_interrupts_the_race(problem, monkeypatch):
     outcome = jc.race(problem, ["sgd", "adam"], learning_rates=[0.01, 0.1, 3.0], tuning_seeds=2, **FAST)
     assert outcome.incomplete
     assert outcome.data.table.optimizer.values.tolist() == ["sgd"]
-
-
-def test_the_progress_bars_total_counts_tuning_seeds(problem, monkeypatch):
-    bars = []
-
-    class Watched(Progress):
-        def __init__(self, total, enabled, *rest, **options):
-            super().__init__(total, True, *rest, **options)
-            bars.append(self._bar)
-
-    monkeypatch.setattr(protocol, "Progress", Watched)
-    outcome = jc.race(problem, ["sgd"], learning_rates=[1e-3, 1e-2], tuning_seeds=3, **FAST)
-    assert bars[0].n == bars[0].total == 3 * outcome.data.tuning.sizes["trial"] + 2

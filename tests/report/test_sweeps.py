@@ -256,13 +256,14 @@ def test_plot_chooses_a_picture(grid, drawn):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"metric": "validation_los"}, ValueError, "unknown metric 'validation_los'; did you mean 'validation_loss'"),
+        ({"metric": "validation_los"}, ValueError, "plot: unknown metric 'validation_los'; did you mean 'validation_loss'"),
         ({"x": "momentun"}, ValueError, "no axis 'momentun'; did you mean 'momentum'"),
         ({"by": "rate"}, ValueError, "no axis 'rate'"),
         ({"kind": "heat"}, ValueError, "unknown kind 'heat'; did you mean 'heatmap'"),
         ({"kind": "heatmap", "x": "momentum", "by": "momentum"}, ValueError, "x and by must differ; got 'momentum' twice"),
         ({"falls": "no"}, TypeError, "plot: falls must be None, True or False; got 'no'"),
-        ({"theme": "drak"}, ValueError, "unknown theme 'drak'; did you mean 'dark'"),
+        ({"theme": "drak"}, ValueError, "plot: unknown theme 'drak'; did you mean 'dark'"),
+        ({"theme": "drak", "interactive": True}, ValueError, "plot: unknown theme 'drak'; did you mean 'dark'"),
         ({"interactive": True, "axes": 1}, TypeError, "axes are matplotlib's"),
         ({"results": {}}, ValueError, "results must be a sweep's dataset, or some by name"),
         ({"results": xr.Dataset({"a": 1})}, ValueError, "results must be what jc.sweep returned"),

@@ -191,6 +191,7 @@ def test_progress_counts_trials(problems, capsys):
         ({"space": RATES | {"momentum": spaces.categorical([1, True])}}, ValueError, "cannot be told apart"),
         ({"space": {"learning_rat": spaces.log(0.1, 1.0)}}, ValueError, "nothing takes 'learning_rat'; did you mean"),
         ({"trials": 0}, ValueError, "trials must be an integer >= 1; got 0"),
+        ({"progress": 3}, TypeError, "tune: progress must be True or False; got 3"),
         ({"population": 1.5}, TypeError, "population must be an integer >= 1; got 1.5"),
         ({"metric": "validation_los"}, ValueError, "unknown metric 'validation_los'; did you mean 'validation_loss'"),
         ({"falls": "no"}, TypeError, "tune: falls must be None, True or False; got 'no'"),

@@ -127,6 +127,21 @@ def test_progress_shows_loss_rate_and_all_steps(problems, capsys):
     assert "rate=0.0125" in shown
 
 
+def test_progress_is_a_bool(problems):
+    problem, space = problems.least_squares(), jc.grid(learning_rate=[0.01, 0.02])
+    calls = {
+        "fit": lambda progress: jc.fit(problem, jc.sgd(0.01), progress=progress),
+        "race": lambda progress: jc.race(jc.problems.digits(), ["sgd"], progress=progress),
+        "sweep": lambda progress: jc.sweep(problem, jc.sgd, space, progress=progress),
+        "halving": lambda progress: jc.halving(problem, jc.sgd, space, progress=progress),
+        "hyperband": lambda progress: jc.hyperband(problem, jc.sgd, space, progress=progress),
+    }
+    for name, call in calls.items():
+        for bad in (3, None, "yes"):
+            with pytest.raises(TypeError, match=f"{name}: progress must be True or False; got {bad!r}"):
+                call(bad)
+
+
 def test_progress_is_silent_unless_asked(problems, capsys):
     jc.fit(problems.least_squares(), jc.sgd(0.01), batch_size=10, epochs=1)
     assert capsys.readouterr() == ("", "")

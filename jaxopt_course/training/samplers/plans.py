@@ -192,8 +192,7 @@ def plan(
     if isinstance(sampler, type) or not (hasattr(sampler, "order") or hasattr(sampler, "draw")):
         hint = f" (call it: samplers.{getattr(sampler, '__name__', 'shuffle').lower()}())" if callable(sampler) else ""
         raise TypeError(f"{where}: sampler must be one of jc.samplers; got {sampler!r}{hint}")
-    if not isinstance(drop_remainder, (bool, np.bool_)):
-        raise TypeError(f"{where}: drop_remainder must be True or False; got {drop_remainder!r}")
+    drop_remainder = checks.check_bool(where, "drop_remainder", drop_remainder)
     sampler = sampler.bind(where, data, num_examples) if hasattr(sampler, "bind") else sampler
     if batch_size is None:
         batch_size = num_examples if isinstance(sampler, Full) else min(32, num_examples)
@@ -205,7 +204,7 @@ def plan(
     sizes = [checks.check_positive_integer(where, "batch_size", size, maximum=num_examples) for size in sizes]
     if isinstance(sampler, Full) and sizes != [num_examples]:
         raise ValueError(f"{where}: samplers.full() uses all {num_examples} examples at once; got batch_size={batch_size}")
-    return Plan(sampler, num_examples, batch_size if isinstance(batch_size, Stages) else sizes[0], bool(drop_remainder), seed)
+    return Plan(sampler, num_examples, batch_size if isinstance(batch_size, Stages) else sizes[0], drop_remainder, seed)
 
 
 def check_weights(where: str, plan: Plan, problem: Problem) -> None:

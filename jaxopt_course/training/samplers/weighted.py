@@ -138,9 +138,7 @@ def balanced(labels: Int[np.ndarray, " examples"] | None = None, *, unbiased: bo
     References:
         Lecture 004: "must make sure of class/data balance in batches".
     """
-    if not isinstance(unbiased, (bool, np.bool_)):
-        raise TypeError(f"samplers.balanced: unbiased must be True or False; got {unbiased!r}")
-    return Balanced(labels, bool(unbiased))
+    return Balanced(labels, checks.check_bool("samplers.balanced", "unbiased", unbiased))
 
 
 def importance(score: Any = "loss", floor: float = 0.1) -> Importance | ByLoss:
