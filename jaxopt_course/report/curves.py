@@ -6,6 +6,7 @@ figure of its own, and returns the figure; ``figure.savefig(path)`` writes it, J
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -171,22 +172,25 @@ def budget_curves(
     return style.figure_of(axes)
 
 
-def race_figure(data: RaceData, *, theme: Theme = "light") -> Figure:
+def race_figure(data: RaceData, *, axes: Sequence[Axes] | None = None, theme: Theme = "light") -> Figure:
     """The picture of a race: learning curves, sensitivity, budget, and the ranking, which is also the legend.
 
     Args:
         data: the race.
+        axes: where to draw: curves, sensitivity, ranking, budget; instead of a new figure with the race's title.
         theme: ``"light"`` or ``"dark"``.
 
     Returns:
         The figure, tall enough for every optimizer's row.
+
+    Raises:
+        ValueError: other than four axes.
     """
+    if axes is not None and len(axes) != 4:
+        raise ValueError(f"race_figure: expected 4 axes: curves, sensitivity, ranking, budget; got {len(axes)}")
     lines = style.lines(data.optimizers, theme)
     with style.themed(theme) as colors:
-        figure = style.Figure(figsize=(13, max(11.0, 3 + 0.36 * len(lines))))
-        grid = figure.add_gridspec(3, 2, width_ratios=(1.75, 1))
-        places = ((0, 0), (1, 0), (slice(3), 1), (2, 0))
-        top, middle, right, bottom = (style.dress(figure.add_subplot(grid[at]), colors) for at in places)
+        top, middle, right, bottom = _race_panels(len(lines), colors) if axes is None else axes
         learning_curves(data.curves, lines=lines, axes=top, theme=theme, legend=False)
         sensitivity(data.tuning, lines=lines, axes=middle, theme=theme, legend=False)
         by, selection = f"test_{data.attrs['metric']}", data.attrs["selection"]
@@ -196,9 +200,17 @@ def race_figure(data: RaceData, *, theme: Theme = "light") -> Figure:
         middle.set_title("Sensitivity: the large points were selected, crosses diverged")
         bottom.set_title("Budget: what the best of so many rates is expected to reach")
         _ranking(right, data, lines, colors)
-        figure.suptitle(data.attrs["title"] + " (incomplete)" * bool(data.attrs["incomplete"]), x=0.01, ha="left")
-        figure.supxlabel(tables.settings_line(data), x=0.01, ha="left", fontsize=8, color=colors.muted)
+        figure = style.figure_of(top)
+        if axes is None:
+            figure.suptitle(data.attrs["title"] + " (incomplete)" * bool(data.attrs["incomplete"]), x=0.01, ha="left")
+            figure.supxlabel(tables.settings_line(data), x=0.01, ha="left", fontsize=8, color=colors.muted)
     return figure
+
+
+def _race_panels(rows: int, colors: style.Palette) -> Iterator[Axes]:
+    figure = style.Figure(figsize=(13, max(11.0, 3 + 0.36 * rows)))
+    grid = figure.add_gridspec(3, 2, width_ratios=(1.75, 1))
+    return (style.dress(figure.add_subplot(grid[at]), colors) for at in ((0, 0), (1, 0), (slice(3), 1), (2, 0)))
 
 
 def history(
