@@ -272,7 +272,7 @@ comparisons.training_cost(costs)
 
 # %%
 optimizer = jc.momentum(0.05, momentum=0.9)
-trail = [jc.init_state(digits, optimizer, 0).params]
+trail = []  # parameters, from the first on
 trained = jc.fit(digits, optimizer, epochs=12, evaluate=5, callbacks=lambda moment: trail.append(moment.params))
 
 
@@ -342,7 +342,7 @@ y = np.repeat([0, 1], 40)
 def as_it_trains(labels):
     """The problem, and the parameters after 0, 1, 3 and 20 epochs of SGD."""
     problem = jc.problems.from_arrays(x, labels)
-    frames = [jc.init_state(problem, jc.sgd(0.03), 0).params]
+    frames = []
     jc.fit(problem, jc.sgd(0.03), batch_size=8, epochs=20, callbacks=lambda moment: frames.append(moment.params))
     return problem, [frames[epoch] for epoch in (0, 1, 3, 20)]
 
