@@ -25,8 +25,8 @@ def placed(
     """Traces in a figure of their own, or added to somebody's.
 
     In a cell, they bring what belongs to their axes: titles, ticks, colours; names stand in a legend inside the cell, a colour
-    bar beside it. The look of the whole figure, and the cells' titles, are left to whoever made it. A figure without cells
-    gets the whole layout.
+    bar beside it (for which ``horizontal_spacing=0.15`` leaves room). The look of the whole figure, and the cells' titles, are
+    left to whoever made it. A figure without cells gets the whole layout.
 
     Args:
         where: the caller's name, for messages.
@@ -94,7 +94,8 @@ def _fill(figure: Any, cell: Any, traces: Sequence[Mapping[str, Any]], layout: M
             references["y2"] = {"xaxis": across, "yaxis": name.replace("axis", "")}
     else:
         references, (x, y) = {None: {"domain": {"x": cell.x, "y": cell.y}}}, (cell.x, cell.y)
-    corner = {"x": x[1], "y": y[1], "xanchor": "right", "yanchor": "top", "bgcolor": "rgba(0,0,0,0)"}
+    below = y[0] + 0.9 * (y[1] - y[0])  # the marks of what diverged are at the edge
+    corner = {"x": x[1], "y": below, "xanchor": "right", "yanchor": "top", "bgcolor": "rgba(0,0,0,0)"}
     legend = _free(figure, "legend")
     named = any(trace.get("showlegend", "name" in trace) for trace in traces) and "domain" not in references[None]
     for trace in traces:

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxopt_course import checks
-from jaxopt_course.report import contours, style
+from jaxopt_course.report import contours, style, terrain
 from jaxopt_course.report.cells import placed
 from jaxopt_course.report.schema import label, scale
 from jaxopt_course.report.style import Theme
@@ -58,7 +58,7 @@ def landscape(
     (name,) = _values(surface, [value] if value else None)[:1]
     found = _heights(surface, name)
     with style.canvas(axes, theme, (6.4, 5.0)) as (drawn, colors):
-        filled = _draw(drawn, surface, found, contours.levels_of(found), paths, points, minimum, colors, theme)
+        filled = _draw(drawn, surface, found, terrain.levels(found), paths, points, minimum, colors, theme)
         _name_axes(drawn, surface)
         if axes is None:
             _bar(style.figure_of(drawn), filled, [drawn], label(name), colors)
@@ -95,7 +95,7 @@ def landscapes(
     """
     names = _values(surface, values)
     every = {name: _heights(surface, name) for name in names}
-    levels = contours.levels_of(np.stack(list(every.values())))
+    levels = terrain.levels(np.stack(list(every.values())))
     marks = dict(points or {})
     if minimum:
         marks |= {f"lowest {label(name)}": _lowest(surface, heights) for name, heights in every.items()}
@@ -161,14 +161,14 @@ def landscape_3d(
         raise ValueError(f"landscape_3d: log needs positive values; {name} goes down to {low:g}")
     log = bool(low > 0 and high / low >= 10) if log is None else log
     alpha, beta = (surface[axis].values.astype(float) for axis in ("alpha", "beta"))
-    ramp = [[i / 4, color] for i, color in enumerate(contours.RAMP[theme])]
     shade = np.log10(heights) if log else heights
     lines = {"show": True, "color": colors.paper, "width": 1, "usecolormap": False}
     ends = (np.log10(low), np.log10(high)) if log else (low, high)
     lines |= {"start": ends[0], "end": ends[1], "size": (ends[1] - ends[0]) / 14 or 1.0}
     ground = {
-        "type": "surface", "x": alpha, "y": beta, "z": shade, "colorscale": ramp, "showscale": False, "opacity": 0.96,
-        "contours": {"z": lines}, "customdata": heights,
+        "type": "surface", "x": alpha, "y": beta, "z": shade, "surfacecolor": terrain.ranks(shade),
+        "colorscale": terrain.colorscale(theme), "showscale": False, "opacity": 0.96, "contours": {"z": lines},
+        "customdata": heights,
         "hovertemplate": "α %{x:.3g}<br>β %{y:.3g}<br>" + label(name) + " %{customdata:.4g}<extra></extra>",
         "lighting": {"ambient": 0.65, "diffuse": 0.4, "specular": 0.02},
     }  # fmt: skip

@@ -132,14 +132,13 @@ def interactive(
     box = terrain.bounds_of(function, own, bounds, "interactive")
     raised, colors = relief(function, height, box, "interactive"), style.palette(theme)
     x, y, z = _on_grid(raised, box, 81)
-    ranks = np.searchsorted(np.sort(z, axis=None), z) / z.size
-    scale = [[at, _hex(terrain.colormap(theme)(at))] for at in (0.0, 0.25, 0.5, 0.75, 1.0)]
     name = getattr(function, "name", getattr(function, "__name__", "surface"))
     hover = "x %{x:.3g}<br>y %{y:.3g}<br>f %{z:.4g}"
     levels = {"show": True, "color": colors.muted, "width": 1, "start": z.min(), "end": z.max(), "size": np.ptp(z) / 16}
     ground = {
-        "type": "surface", "x": x[0], "y": y[:, 0], "z": z, "surfacecolor": ranks, "colorscale": scale, "showscale": False,
-        "name": name, "hovertemplate": hover, "contours": {"z": levels}, "showlegend": False,
+        "type": "surface", "x": x[0], "y": y[:, 0], "z": z, "surfacecolor": terrain.ranks(z),
+        "colorscale": terrain.colorscale(theme), "showscale": False, "name": name, "hovertemplate": hover,
+        "contours": {"z": levels}, "showlegend": False,
     }  # fmt: skip
     looks = lines or style.lines((strand.label for strand in own), theme)
     walks, named = [], set()
@@ -194,9 +193,8 @@ def _inside(strand: Strand, box: np.ndarray) -> np.ndarray:
 
 
 def _shaded(z: np.ndarray, theme: Theme) -> np.ndarray:
-    ranks = np.searchsorted(np.sort(z, axis=None), z) / z.size
     light = LightSource(250, 55).hillshade(z * 0.6 * len(z) / max(float(np.ptp(z)), 1e-300))
-    return terrain.colormap(theme)(ranks)[..., :3] * (0.7 + 0.3 * light[..., None])
+    return terrain.colormap(theme)(terrain.ranks(z))[..., :3] * (0.7 + 0.3 * light[..., None])
 
 
 def _dress(axes: Any, box: np.ndarray, height: Height, view: tuple[float, float], colors: style.Palette) -> None:
@@ -212,7 +210,3 @@ def _dress(axes: Any, box: np.ndarray, height: Height, view: tuple[float, float]
 
 def _title(height: Height) -> str:
     return "f" if height == "value" else "log₁₀(1 + f − min f)"
-
-
-def _hex(color: Any) -> str:
-    return "#" + "".join(f"{round(255 * part):02x}" for part in color[:3])

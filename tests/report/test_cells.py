@@ -30,7 +30,7 @@ def swept(momenta=(0.0, 0.9)) -> xr.Dataset:
     return xr.Dataset(
         {"validation_loss": ((*over, "epoch"), loss), "loss": ((*over, "epoch"), loss), "diverged_step": (over, diverged)},
         {
-            "learning_rate": ("learning_rate", rates, {"scale": "log"}),
+            "learning_rate": ("learning_rate", [0.01, 0.1, 1.0], {"scale": "log"}),
             "momentum": list(momenta),
             "seed": [0, 1],
             "epoch": [0, 1, 2],
