@@ -19,7 +19,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from jaxopt_course.report import panels, style, swept
-from jaxopt_course.report.curves import log_axis
 from jaxopt_course.report.panels import Curve, Curves, Table
 from jaxopt_course.report.style import Palette, Theme
 from jaxopt_course.report.swept import Axis, Outcome
@@ -72,7 +71,7 @@ def sensitivity(
         _numbers(axes, picture.axis, "x")
         if picture.limits:
             axes.set_ylim(picture.limits)
-            log_axis(axes)
+            style.log_axis(axes)
         axes.set(xlabel=picture.axis.label, ylabel=picture.label)
         axes.set_title(picture.title)
         _legend(axes, picture, lines, colors)
