@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
+from typing import Any
 
 __all__ = ["DASHES", "placed"]
 
@@ -21,7 +18,7 @@ def placed(
     figure: Any = None,
     row: int | None = None,
     col: int | None = None,
-) -> go.Figure:
+) -> Any:
     """Traces in a figure of their own, or added to somebody's.
 
     In a cell, they bring what belongs to their axes: titles, ticks, colours; names stand in a legend inside the cell, a colour
@@ -35,7 +32,7 @@ def placed(
         figure: where to add them. row, col: in which cell, from 1, of a ``make_subplots`` figure.
 
     Returns:
-        The figure.
+        The figure, a ``plotly.graph_objects.Figure`` or what was given.
 
     Raises:
         TypeError: ``figure`` is not plotly's. ValueError: a cell without a figure, half a cell, no cell for a figure that has

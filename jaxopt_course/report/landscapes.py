@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["landscape", "landscape_3d", "landscapes"]
 
+LEVELS = 14  # as many as a colour bar can name
+
 
 def landscape(
     surface: xr.Dataset,
@@ -58,7 +60,7 @@ def landscape(
     (name,) = _values(surface, [value] if value else None)[:1]
     found = _heights(surface, name)
     with style.canvas(axes, theme, (6.4, 5.0)) as (drawn, colors):
-        filled = _draw(drawn, surface, found, terrain.levels(found), paths, points, minimum, colors, theme)
+        filled = _draw(drawn, surface, found, terrain.levels(found, LEVELS), paths, points, minimum, colors, theme)
         _name_axes(drawn, surface)
         if axes is None:
             _bar(style.figure_of(drawn), filled, [drawn], label(name), colors)
@@ -95,7 +97,7 @@ def landscapes(
     """
     names = _values(surface, values)
     every = {name: _heights(surface, name) for name in names}
-    levels = terrain.levels(np.stack(list(every.values())))
+    levels = terrain.levels(np.stack(list(every.values())), LEVELS)
     marks = dict(points or {})
     if minimum:
         marks |= {f"lowest {label(name)}": _lowest(surface, heights) for name, heights in every.items()}
@@ -276,7 +278,7 @@ def _bar(figure: Figure, filled: Any, axes: Sequence[Axes], title: str, colors: 
     bar.set_label(title)
     bar.set_ticks(filled.levels[::2])
     bar.ax.tick_params(labelcolor=colors.muted, color=colors.muted)
-    bar.outline.set_visible(False)  # type: ignore[operator]  # a Spine; matplotlib types it as a property
+    bar.outline.set(edgecolor=colors.muted, linewidth=0.5)  # type: ignore[attr-defined]  # a Spine, typed as a property
 
 
 def _ticks(low: float, high: float) -> np.ndarray:

@@ -50,7 +50,6 @@ PICTURES = {  # name → (the kind of cell, the picture)
     "heatmap": ("xy", lambda **at: interactive.heatmap(swept(), **at)),
     "parallel": ("domain", lambda **at: interactive.parallel(swept(), **at)),
 }
-HELPERS = ("placed",)
 each = pytest.mark.parametrize(("kind", "draw"), PICTURES.values(), ids=PICTURES)
 
 
@@ -65,7 +64,7 @@ def pictures():
         for name in getattr(loaded, "__all__", ()):
             function = getattr(loaded, name)
             returned = str(getattr(function, "__annotations__", {}).get("return"))
-            if inspect.isfunction(function) and name not in HELPERS and returned in ("Figure", "Animation", "go.Figure"):
+            if inspect.isfunction(function) and returned in ("Figure", "Animation", "go.Figure"):
                 yield pytest.param(function, returned, id=f"{module.name}.{name}")
 
 
