@@ -59,7 +59,8 @@ display(figure)
 
 # %% [markdown]
 # The same paths in three dimensions: the height is log₁₀(1 + f), since f itself has steep walls around flat valleys.
-# `relief.interactive` with the same arguments is a plotly figure, to turn by hand.
+# `relief.interactive` with the same arguments is a plotly figure, to turn by hand; what `axes=` is here, `figure=`, `row=` and
+# `col=` are there.
 
 # %%
 relief.surface_3d(jc.surfaces.himmelblau, walked, height="log", view=(50, -60))
