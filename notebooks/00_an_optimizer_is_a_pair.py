@@ -288,8 +288,8 @@ table.sort_values("accuracy", ascending=False)[columns].round(3)
 
 # %% [markdown]
 # Read the last column before the ranking: where p is not below 0.05, five seeds cannot tell that optimizer from the best.
-# Clipping does not help here: on these data no gradient is an outlier. And the lower left panel shows what a single learning
-# rate for all would have hidden: signum and adam want a tenth of what momentum wants, and sgd wants ten times as much.
+# Clipping does not help here: on these data no gradient is an outlier. And the middle panel on the left shows what a single
+# learning rate for all would have hidden: signum and adam want a tenth of what momentum wants, and sgd ten times as much.
 
 # %%
 race.plot()

@@ -59,7 +59,8 @@ display(figure)
 
 # %% [markdown]
 # The same paths in three dimensions: the height is log₁₀(1 + f), since f itself has steep walls around flat valleys.
-# `relief.interactive` with the same arguments is a plotly figure, to turn by hand.
+# `relief.interactive` with the same arguments is a plotly figure, to turn by hand; what `axes=` is here, `figure=`, `row=` and
+# `col=` are there.
 
 # %%
 relief.surface_3d(jc.surfaces.himmelblau, walked, height="log", view=(50, -60))
@@ -272,7 +273,7 @@ comparisons.training_cost(costs)
 
 # %%
 optimizer = jc.momentum(0.05, momentum=0.9)
-trail = [jc.init_state(digits, optimizer, 0).params]
+trail = []  # parameters, from the first on
 trained = jc.fit(digits, optimizer, epochs=12, evaluate=5, callbacks=lambda moment: trail.append(moment.params))
 
 
@@ -342,7 +343,7 @@ y = np.repeat([0, 1], 40)
 def as_it_trains(labels):
     """The problem, and the parameters after 0, 1, 3 and 20 epochs of SGD."""
     problem = jc.problems.from_arrays(x, labels)
-    frames = [jc.init_state(problem, jc.sgd(0.03), 0).params]
+    frames = []
     jc.fit(problem, jc.sgd(0.03), batch_size=8, epochs=20, callbacks=lambda moment: frames.append(moment.params))
     return problem, [frames[epoch] for epoch in (0, 1, 3, 20)]
 

@@ -41,7 +41,6 @@ class Entry:
         changes: argument → (settings, other value): the setting in which that argument makes a difference.
         exceptions: law → the reason why it does not hold.
         held: the state's fields that :func:`jaxopt_course.theory.unroll` must hold: what the step is divided by.
-        linear: False: with these held, the step still is not linear in the gradients.
     """
 
     factory: Callable[..., optax.GradientTransformationExtraArgs]
@@ -52,7 +51,6 @@ class Entry:
     learning_rates: tuple[float, ...] = ()
     exceptions: Mapping[str, str] = dataclasses.field(default_factory=dict)
     held: tuple[str, ...] = ()
-    linear: bool = True
 
     @property
     def summary(self) -> str:
@@ -78,7 +76,7 @@ CATALOG: Mapping[str, Entry] = MappingProxyType({
         settings={"learning_rate": 0.03},
         changes={"learning_rate": ({"learning_rate": 0.1}, 0.2), "eps": ({"learning_rate": 0.1}, 0.1)},
         variants=({"learning_rate": 0.03, "eps": 0.1},),
-        linear=False,
+        held=("norm",),
         learning_rates=_LARGE,
     ),
     "averaged_sgd": Entry(

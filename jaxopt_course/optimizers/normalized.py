@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,13 @@ from jaxopt_course.types import NonNegative, Updates, real_dtype
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
 
-__all__ = ["normalized_sgd", "scale_by_norm"]
+__all__ = ["NormState", "normalized_sgd", "scale_by_norm"]
+
+
+class NormState(NamedTuple):
+    """‖g‖ of the last update, 0 before the first: what its step was divided by."""
+
+    norm: Float[Array, ""]
 
 
 def _norm(updates: Updates) -> Float[Array, ""]:
@@ -47,7 +53,7 @@ def scale_by_norm(eps: NonNegative = 0.0):
         eps: ε ≥ 0.
 
     Returns:
-        A gradient transformation.
+        A gradient transformation, whose state's ``norm`` is ‖g‖ of the last update.
 
     Raises:
         ValueError: ε is negative or not finite.
@@ -61,10 +67,11 @@ def scale_by_norm(eps: NonNegative = 0.0):
     """
 
     def update(updates, state, params=None):
-        (directions,) = map_leaves(_divide, updates, norm=_norm(updates), eps=eps)
-        return directions, state
+        norm = _norm(updates)
+        (directions,) = map_leaves(_divide, updates, norm=norm, eps=eps)
+        return directions, NormState(norm)
 
-    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+    return optax.GradientTransformation(lambda params: NormState(jnp.zeros((), real_dtype(params))), update)
 
 
 @optimizer
@@ -81,14 +88,15 @@ def normalized_sgd(learning_rate: NonNegative, eps: NonNegative = 0.0):
         eps: ε ≥ 0: steps shorten where ‖g‖ is about ε. At ε = 0, a gradient of zero makes no step.
 
     Returns:
-        A gradient transformation.
+        A gradient transformation; ``optax.tree.get(state, "norm")`` is ‖g‖ of the last update, over all parameters.
 
     Raises:
         ValueError: a number is negative or not finite.
 
     >>> tx = normalized_sgd(0.5)
-    >>> tx.update(jnp.array([3.0, -4.0]), tx.init(jnp.zeros(2)))[0]
-    Array([-0.3,  0.4], dtype=float32)
+    >>> steps, state = tx.update(jnp.array([3.0, -4.0]), tx.init(jnp.zeros(2)))
+    >>> steps, optax.tree.get(state, "norm")
+    (Array([-0.3,  0.4], dtype=float32), Array(5., dtype=float32))
 
     References:
         Cauchy, Méthode générale pour la résolution des systèmes d'équations simultanées, 1847. Lecture 001 [B2].

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
 from jaxopt_course import checks
 from jaxopt_course.report import schema, style
@@ -24,7 +24,7 @@ from jaxopt_course.report.style import Line, Theme
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["log_values", "schedules_compared", "training_cost", "variants"]
+__all__ = ["schedules_compared", "training_cost", "variants"]
 
 
 def schedules_compared(
@@ -131,16 +131,6 @@ def training_cost(
     return style.figure_of(pair[0])
 
 
-def log_values(axes: Axes) -> None:
-    """A logarithmic axis of values, with plain numbers if they are few powers of ten."""
-    axes.set_yscale("log")
-    low, high = axes.get_ylim()
-    if high < 1000 * low:
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter(NullFormatter())
-
-
 def variants(names: Iterable[str], theme: Theme) -> dict[str, Line]:
     """Line styles in which ``"adam + dropout"`` has the colour of ``"adam"``.
 
@@ -178,7 +168,7 @@ def _draw_bands(axes: Axes, bands: Mapping[str, Band], lines: Mapping[str, Line]
             axes.plot(curve.x[last], curve.mean[last], "x", color=color, markersize=7, markeredgewidth=2)
     values = np.concatenate([curve.mean[np.isfinite(curve.mean)] for curve in bands.values()])
     if log and schema.is_loss(metric) and len(values) and values.min() > 0:
-        log_values(axes)
+        style.log_axis(axes)
     elif not schema.is_loss(metric) and len(values):
         axes.set_ylim(_where_it_matters(bands))
     if max(curve.x.max(initial=0) for curve in bands.values()) > 5:

@@ -1,4 +1,4 @@
-"""Pictures of training, in matplotlib: one fit, one race.
+"""Pictures of a race, in matplotlib; that of one fit is in `histories`.
 
 A loss is drawn on a logarithmic axis wherever it is positive. Every function draws on the ``axes`` it is given, or on a
 figure of its own, and returns the figure; ``figure.savefig(path)`` writes it, Jupyter shows it.
@@ -6,16 +6,17 @@ figure of its own, and returns the figure; ``figure.savefig(path)`` writes it, J
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
-from jaxopt_course import checks
 from jaxopt_course.report import budget, schema, series, style, tables
+from jaxopt_course.report.histories import history
 from jaxopt_course.report.schema import Abscissa, RaceData, label
 from jaxopt_course.report.style import Line, Theme
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["budget_curves", "history", "learning_curves", "race_figure", "sensitivity"]
-
-_AXES = {"step": ("step", "epoch_step"), "epoch": ("step_epoch", "epoch"), "examples": ("examples", "epoch_examples")}
 
 
 def learning_curves(
@@ -88,11 +87,7 @@ def sensitivity(
 
     Args:
         tuning: see :mod:`jaxopt_course.report.schema`.
-        metric: which variable.
-        lines: which optimizers, and how each is drawn; by default all, in their order.
-        axes: where to draw, instead of a new figure.
-        theme: ``"light"`` or ``"dark"``.
-        legend: name the lines at the right.
+        metric, lines, axes, theme, legend: as for :func:`learning_curves`.
 
     Returns:
         The figure.
@@ -141,10 +136,7 @@ def budget_curves(
         tuning: see :mod:`jaxopt_course.report.schema`.
         metric: which variable; one on the test split, if there are any, is the chosen rate's there.
         selection: what chooses.
-        lines: which optimizers, and how each is drawn; by default all, in their order.
-        axes: where to draw, instead of a new figure.
-        theme: ``"light"`` or ``"dark"``.
-        legend: name the lines at the right.
+        lines, axes, theme, legend: as for :func:`learning_curves`.
 
     Returns:
         The figure.
@@ -171,22 +163,25 @@ def budget_curves(
     return style.figure_of(axes)
 
 
-def race_figure(data: RaceData, *, theme: Theme = "light") -> Figure:
+def race_figure(data: RaceData, *, axes: Sequence[Axes] | None = None, theme: Theme = "light") -> Figure:
     """The picture of a race: learning curves, sensitivity, budget, and the ranking, which is also the legend.
 
     Args:
         data: the race.
+        axes: where to draw: curves, sensitivity, ranking, budget; instead of a new figure with the race's title.
         theme: ``"light"`` or ``"dark"``.
 
     Returns:
         The figure, tall enough for every optimizer's row.
+
+    Raises:
+        ValueError: other than four axes.
     """
+    if axes is not None and len(axes) != 4:
+        raise ValueError(f"race_figure: expected 4 axes: curves, sensitivity, ranking, budget; got {len(axes)}")
     lines = style.lines(data.optimizers, theme)
     with style.themed(theme) as colors:
-        figure = style.Figure(figsize=(13, max(11.0, 3 + 0.36 * len(lines))))
-        grid = figure.add_gridspec(3, 2, width_ratios=(1.75, 1))
-        places = ((0, 0), (1, 0), (slice(3), 1), (2, 0))
-        top, middle, right, bottom = (style.dress(figure.add_subplot(grid[at]), colors) for at in places)
+        top, middle, right, bottom = _race_panels(len(lines), colors) if axes is None else axes
         learning_curves(data.curves, lines=lines, axes=top, theme=theme, legend=False)
         sensitivity(data.tuning, lines=lines, axes=middle, theme=theme, legend=False)
         by, selection = f"test_{data.attrs['metric']}", data.attrs["selection"]
@@ -196,100 +191,23 @@ def race_figure(data: RaceData, *, theme: Theme = "light") -> Figure:
         middle.set_title("Sensitivity: the large points were selected, crosses diverged")
         bottom.set_title("Budget: what the best of so many rates is expected to reach")
         _ranking(right, data, lines, colors)
-        figure.suptitle(data.attrs["title"] + " (incomplete)" * bool(data.attrs["incomplete"]), x=0.01, ha="left")
-        figure.supxlabel(tables.settings_line(data), x=0.01, ha="left", fontsize=8, color=colors.muted)
+        figure = style.figure_of(top)
+        if axes is None:
+            figure.suptitle(data.attrs["title"] + " (incomplete)" * bool(data.attrs["incomplete"]), x=0.01, ha="left")
+            figure.supxlabel(tables.settings_line(data), x=0.01, ha="left", fontsize=8, color=colors.muted)
     return figure
 
 
-def history(
-    run: xr.Dataset,
-    *,
-    x: Literal["step", "epoch", "examples"] = "step",
-    axes: Axes | None = None,
-    theme: Theme = "light",
-) -> Figure:
-    """One fit: the training loss, raw and smoothed, with the validation loss; its metrics; its learning rate if that varies.
-
-    Args:
-        run: variables over ``step`` (``loss``, ``learning_rate``, a metric, …) and over ``epoch`` (``validation_loss``, …);
-            coordinates ``step_epoch`` (step), in epochs, and ``epoch_step`` (epoch), in steps; for ``x="examples"``,
-            ``examples`` (step) and ``epoch_examples`` (epoch). A metric is a name with both
-            ``<metric>`` and ``validation_<metric>``. Without ``step_epoch`` the descent is deterministic: nothing to smooth.
-        x: read the curves against steps, epochs, or examples (which compares runs of different batch sizes).
-        axes: where to draw the loss panel alone, instead of a new figure with all.
-        theme: ``"light"`` or ``"dark"``.
-
-    Returns:
-        The figure.
-
-    Raises:
-        ValueError: ``x`` is unknown; ``run`` has no ``loss`` over ``step``, or is a population rather than one run.
-    """
-    if x not in _AXES:
-        raise ValueError(f"history: unknown x {x!r}{checks.closest(x, _AXES)}")
-    if "loss" not in run or run["loss"].dims != ("step",):
-        raise ValueError(f"history: expected a dataset of one run with loss over ('step',); got {dict(run.sizes)}")
-    plain = {"loss"} | ({"objective"} if "objective" in run and run["objective"].equals(run["loss"]) else set())
-    metrics = [str(name) for name in run.data_vars if name not in plain and f"validation_{name}" in run]
-    panels = ["loss"] if axes is not None else ["loss", *metrics, *(["learning_rate"] if _varies(run) else [])]
-    with style.themed(theme) as colors:
-        if axes is not None:
-            column = [axes]
-        else:
-            heights = [0.6 if name == "learning_rate" else 1.0 for name in panels]
-            figure = style.Figure(figsize=(7.2, 0.6 + 2.6 * sum(heights)))
-            column = [
-                style.dress(each, colors)
-                for each in figure.subplots(len(panels), sharex=True, squeeze=False, height_ratios=heights).flat
-            ]
-        for panel, name in zip(column, panels, strict=True):
-            _history_panel(panel, run, name, x, colors)
-        column[-1].set_xlabel(label(x))
-    return style.figure_of(column[0])
+def _race_panels(rows: int, colors: style.Palette) -> Iterator[Axes]:
+    figure = style.Figure(figsize=(13, max(11.0, 3 + 0.36 * rows)))
+    grid = figure.add_gridspec(3, 2, width_ratios=(1.75, 1))
+    return (style.dress(figure.add_subplot(grid[at]), colors) for at in ((0, 0), (1, 0), (slice(3), 1), (2, 0)))
 
 
 def _set_range(axes: Axes, limits: tuple[float, float] | None) -> None:
     if limits:
         axes.set_ylim(limits)
-        log_axis(axes)
-
-
-def log_axis(axes: Axes) -> None:
-    axes.set_yscale("log")
-    low, high = axes.get_ylim()
-    if 0 < high < 1000 * low:  # few powers of ten: plain numbers
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter(NullFormatter())
-
-
-def _varies(run: xr.Dataset) -> bool:
-    rates = run.get("learning_rate")
-    return rates is not None and rates.dims == ("step",) and len(np.unique(rates)) > 1
-
-
-def _history_panel(axes: Axes, run: xr.Dataset, name: str, x: str, colors: style.Palette) -> None:
-    (of_steps, of_evaluations), factor = _AXES[x], schema.scale(name)
-    steps = run[of_steps]
-    values, count = run[name] * factor, run.sizes["step"]
-    if name == "learning_rate":
-        axes.plot(steps, values, color=colors.cycle[2])
-    else:
-        smooth = values
-        if sampled := "step_epoch" in run and count >= 100:
-            every = slice(None, None, count // 5000 + 1)
-            axes.plot(steps[every], values[every], color=colors.cycle[0], alpha=0.25, linewidth=0.8)
-            smooth = values.rolling(step=count // 50, center=True, min_periods=1).mean()
-        axes.plot(steps, smooth, color=colors.cycle[0], label="training, smoothed" if sampled else "training")
-        if f"validation_{name}" in run:
-            at = run[of_evaluations]
-            axes.plot(at, run[f"validation_{name}"] * factor, "o-", color=colors.cycle[1], markersize=3, label="validation")
-            axes.legend()
-        finite = values.values[np.isfinite(values.values)]
-        if schema.is_loss(name) and finite.min(initial=np.inf) >= 0 and finite.max(initial=0) > 0:
-            log_axis(axes)
-    axes.set_ylabel(label(name))
-    axes.margins(x=0.01)
+        style.log_axis(axes)
 
 
 def _ranking(axes: Axes, data: RaceData, lines: dict[str, Line], colors: style.Palette) -> None:

@@ -1,7 +1,8 @@
 """The pictures of sweeps for a browser or a notebook, in plotly: hover for numbers, click the legend, brush the axes.
 
-Every function takes what its twin in `sweeps` takes, but ``axes``, draws the same numbers (`panels`), and returns a plotly
-figure; ``figure.write_html(path)`` makes a page that needs no network.
+Every function takes what its twin in `sweeps` takes, draws the same numbers (`panels`), and returns a plotly figure;
+``figure.write_html(path)`` makes a page that needs no network. In the place of ``axes``, ``figure`` is where to draw, and
+``row`` and ``col`` its cell, if plotly's ``make_subplots`` made it (see :func:`jaxopt_course.report.cells.placed`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxopt_course.report import panels, style, swept
+from jaxopt_course.report.cells import DASHES, placed
 from jaxopt_course.report.panels import Curve, Curves, Table
 from jaxopt_course.report.style import Palette, Theme
 from jaxopt_course.report.swept import Axis, Outcome
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["heatmap", "parallel", "sensitivity"]
 
 ROW = 0.028
-DASHES = {"solid": "solid", "dashed": "dash", "dotted": "dot", "dashdot": "dashdot"}
 
 
 def sensitivity(
@@ -33,6 +34,9 @@ def sensitivity(
     x: str | None = None,
     by: str | None = None,
     falls: bool | None = None,
+    figure: go.Figure | None = None,
+    row: int | None = None,
+    col: int | None = None,
     theme: Theme = "light",
 ) -> go.Figure:
     """:func:`jaxopt_course.report.sweeps.sensitivity` in plotly."""
@@ -50,10 +54,11 @@ def sensitivity(
     )
     edge = {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True}
     legend = {"title": {"text": picture.split}} if picture.split else {}
-    return _figure(
-        traces, theme, picture.title, xaxis=_axis(picture.axis), yaxis={"title": {"text": picture.label}} | cut, yaxis2=edge,
+    layout = _layout(
+        theme, picture.title, xaxis=_axis(picture.axis), yaxis={"title": {"text": picture.label}} | cut, yaxis2=edge,
         legend=legend,
     )  # fmt: skip
+    return placed("sensitivity", traces, layout, figure, row, col)
 
 
 def heatmap(
@@ -63,6 +68,9 @@ def heatmap(
     x: str | None = None,
     by: str | None = None,
     falls: bool | None = None,
+    figure: go.Figure | None = None,
+    row: int | None = None,
+    col: int | None = None,
     theme: Theme = "light",
 ) -> go.Figure:
     """:func:`jaxopt_course.report.sweeps.heatmap` in plotly."""
@@ -70,13 +78,24 @@ def heatmap(
     plane, colors = panels.table(own, x, by), style.palette(theme)
     traces = _points(own, plane, colors) if own.drawn else _cells(own, plane, colors)
     as_drawn = _axis if own.drawn else lambda axis: _axis(axis) | {"type": "category"}
-    return _figure(traces, theme, own.title, xaxis=as_drawn(plane.across), yaxis=as_drawn(plane.up))
+    layout = _layout(theme, own.title, xaxis=as_drawn(plane.across), yaxis=as_drawn(plane.up))
+    return placed("heatmap", traces, layout, figure, row, col)
 
 
 def parallel(
-    results: xr.Dataset, metric: str = "validation_loss", *, falls: bool | None = None, theme: Theme = "light"
+    results: xr.Dataset,
+    metric: str = "validation_loss",
+    *,
+    falls: bool | None = None,
+    figure: go.Figure | None = None,
+    row: int | None = None,
+    col: int | None = None,
+    theme: Theme = "light",
 ) -> go.Figure:
-    """:func:`jaxopt_course.report.sweeps.parallel` in plotly: drag along an axis to keep only what passes there."""
+    """:func:`jaxopt_course.report.sweeps.parallel` in plotly: drag along an axis to keep only what passes there.
+
+    Its cell must be of type ``"domain"``.
+    """
     own = swept.outcome(results, metric, falls=falls)
     colors, columns = style.palette(theme), panels.columns(own)
     order = np.argsort(-own.cost, kind="stable")  # the best on top
@@ -98,7 +117,8 @@ def parallel(
     scale = [[place / 1.5, color] for place, color in [*_viridis(own.falls), (1.1, _viridis(own.falls)[-1][1]), *flat]]
     line = {"color": shade[order], "cmin": 0, "cmax": 1.5, "colorscale": scale}
     trace = {"type": "parcoords", "dimensions": dimensions, "line": line, "tickfont": {"color": colors.ink}}
-    return _figure([trace], theme, own.title, margin={"l": 80, "r": 110, "t": 100, "b": 30})
+    layout = _layout(theme, own.title, margin={"l": 80, "r": 110, "t": 100, "b": 30})
+    return placed("parallel", [trace], layout, figure, row, col)
 
 
 def _curve(name: str, curve: Curve, line: style.Line, picture: Curves, row: int) -> list[dict[str, Any]]:
@@ -230,9 +250,7 @@ def _axis(own: Axis) -> dict[str, Any]:
     return {"title": {"text": own.label}, **numbers}
 
 
-def _figure(traces: list[dict[str, Any]], theme: Theme, title: str, **layout: Any) -> go.Figure:
-    import plotly.graph_objects as go
-
+def _layout(theme: Theme, title: str, **layout: Any) -> dict[str, Any]:
     colors = style.palette(theme)
     line = {"gridcolor": colors.grid, "linecolor": colors.muted, "zeroline": False, "tickfont": {"color": colors.muted}}
     axes = {name: line | layout.pop(name, {}) for name in ("xaxis", "yaxis")}
@@ -244,4 +262,4 @@ def _figure(traces: list[dict[str, Any]], theme: Theme, title: str, **layout: An
         "margin": {"l": 70, "r": 30, "t": 50, "b": 60},
         "hovermode": "closest",
     }
-    return go.Figure(traces, base | axes | layout)
+    return base | axes | layout

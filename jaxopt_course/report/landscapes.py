@@ -16,7 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxopt_course import checks
-from jaxopt_course.report import contours, style
+from jaxopt_course.report import contours, style, terrain
+from jaxopt_course.report.cells import placed
 from jaxopt_course.report.schema import label, scale
 from jaxopt_course.report.style import Theme
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["landscape", "landscape_3d", "landscapes"]
+
+LEVELS = 14  # as many as a colour bar can name
 
 
 def landscape(
@@ -57,7 +60,7 @@ def landscape(
     (name,) = _values(surface, [value] if value else None)[:1]
     found = _heights(surface, name)
     with style.canvas(axes, theme, (6.4, 5.0)) as (drawn, colors):
-        filled = _draw(drawn, surface, found, contours.levels_of(found), paths, points, minimum, colors, theme)
+        filled = _draw(drawn, surface, found, terrain.levels(found, LEVELS), paths, points, minimum, colors, theme)
         _name_axes(drawn, surface)
         if axes is None:
             _bar(style.figure_of(drawn), filled, [drawn], label(name), colors)
@@ -94,7 +97,7 @@ def landscapes(
     """
     names = _values(surface, values)
     every = {name: _heights(surface, name) for name in names}
-    levels = contours.levels_of(np.stack(list(every.values())))
+    levels = terrain.levels(np.stack(list(every.values())), LEVELS)
     marks = dict(points or {})
     if minimum:
         marks |= {f"lowest {label(name)}": _lowest(surface, heights) for name, heights in every.items()}
@@ -131,6 +134,8 @@ def landscape_3d(
     paths: Mapping[str, Any] | None = None,
     log: bool | None = None,
     figure: go.Figure | None = None,
+    row: int | None = None,
+    col: int | None = None,
     theme: Theme = "light",
 ) -> go.Figure:
     """A loss surface to turn and to zoom into, with paths on it (plotly) [G5].
@@ -138,16 +143,17 @@ def landscape_3d(
     Args:
         surface, value, paths: as for :func:`landscape`. Paths lie on the surface: at its height, interpolated.
         log: heights on a logarithmic axis; by default where they are positive and span a factor of ten.
-        figure: where to add it, a plotly figure with a scene, instead of a new one.
+        figure: where to add it, a plotly figure, instead of a new one.
+        row, col: in which cell of it, from 1: ``make_subplots(1, 2, specs=[[{"type": "scene"}] * 2])`` has two.
         theme: ``"light"`` or ``"dark"``.
 
     Returns:
         The plotly figure: ``.write_html("landscape.html")`` writes it self-contained.
 
     Raises:
-        ValueError: as for :func:`landscape`; ``log=True`` with values that are not positive.
+        ValueError: as for :func:`landscape`; ``log=True`` with values that are not positive; a cell that is no scene.
+        TypeError: a figure that is not plotly's.
     """
-    import plotly.graph_objects as go
     from scipy.interpolate import RegularGridInterpolator
 
     (name,) = _values(surface, [value] if value else None)[:1]
@@ -157,43 +163,44 @@ def landscape_3d(
         raise ValueError(f"landscape_3d: log needs positive values; {name} goes down to {low:g}")
     log = bool(low > 0 and high / low >= 10) if log is None else log
     alpha, beta = (surface[axis].values.astype(float) for axis in ("alpha", "beta"))
-    ramp = [[i / 4, color] for i, color in enumerate(contours.RAMP[theme])]
     shade = np.log10(heights) if log else heights
     lines = {"show": True, "color": colors.paper, "width": 1, "usecolormap": False}
     ends = (np.log10(low), np.log10(high)) if log else (low, high)
     lines |= {"start": ends[0], "end": ends[1], "size": (ends[1] - ends[0]) / 14 or 1.0}
-    figure = go.Figure() if figure is None else figure
-    figure.add_surface(
-        x=alpha, y=beta, z=shade, colorscale=ramp, showscale=False, opacity=0.96, contours={"z": lines},
-        customdata=heights, hovertemplate="α %{x:.3g}<br>β %{y:.3g}<br>" + label(name) + " %{customdata:.4g}<extra></extra>",
-        lighting={"ambient": 0.65, "diffuse": 0.4, "specular": 0.02},
-    )  # fmt: skip
+    ground = {
+        "type": "surface", "x": alpha, "y": beta, "z": shade, "surfacecolor": terrain.ranks(shade),
+        "colorscale": terrain.colorscale(theme), "showscale": False, "opacity": 0.96, "contours": {"z": lines},
+        "customdata": heights,
+        "hovertemplate": "α %{x:.3g}<br>β %{y:.3g}<br>" + label(name) + " %{customdata:.4g}<extra></extra>",
+        "lighting": {"ambient": 0.65, "diffuse": 0.4, "specular": 0.02},
+    }  # fmt: skip
     at = RegularGridInterpolator((beta, alpha), shade, bounds_error=False)
     lift = 0.012 * (ends[1] - ends[0])  # so that the surface does not hide it
+    walks = []
     for i, (title, path) in enumerate((paths or {}).items()):
         path = _path(title, path)
         between = np.linspace(0, len(path) - 1, max(len(path), 400))  # else long steps pass through the surface
         path = np.stack([np.interp(between, np.arange(len(path)), column) for column in path.T], axis=1)
-        color = _hue(colors, i)
-        figure.add_scatter3d(
-            x=path[:, 0], y=path[:, 1], z=at(path[:, ::-1]) + lift, mode="lines", name=title,
-            line={"color": color, "width": 7},
-        )  # fmt: skip
+        walks.append({
+            "type": "scatter3d", "x": path[:, 0], "y": path[:, 1], "z": at(path[:, ::-1]) + lift, "mode": "lines",
+            "name": title, "line": {"color": _hue(colors, i), "width": 7},
+        })  # fmt: skip
     axis = {"backgroundcolor": colors.paper, "gridcolor": colors.grid, "color": colors.muted, "zerolinecolor": colors.grid}
     powers = _ticks(low, high) if log else None
     height = {"tickvals": np.log10(powers), "ticktext": [f"{p:g}" for p in powers]} if powers is not None else {}
-    figure.update_layout(
-        paper_bgcolor=colors.paper, font={"color": colors.ink, "family": "DejaVu Sans, Verdana, sans-serif", "size": 12},
-        margin={"l": 0, "r": 0, "t": 10, "b": 0}, showlegend=bool(paths), legend={"x": 0.02, "y": 0.98},
-        scene={
+    layout = {
+        "paper_bgcolor": colors.paper, "margin": {"l": 0, "r": 0, "t": 10, "b": 0},
+        "font": {"color": colors.ink, "family": "DejaVu Sans, Verdana, sans-serif", "size": 12},
+        "showlegend": bool(paths), "legend": {"x": 0.02, "y": 0.98},
+        "scene": {
             "xaxis": {"title": {"text": _axis_name(surface, "alpha"), "font": {"size": 11}}, **axis},
             "yaxis": {"title": {"text": _axis_name(surface, "beta"), "font": {"size": 11}}, **axis},
             "zaxis": {"title": {"text": label(name)}, **height, **axis},
             "aspectratio": {"x": 1, "y": 1, "z": 0.7},
             "camera": {"eye": {"x": 1.15, "y": -1.6, "z": 1.25}, "center": {"x": 0, "y": 0, "z": -0.15}},
         },
-    )  # fmt: skip
-    return figure
+    }  # fmt: skip
+    return placed("landscape_3d", [ground, *walks], layout, figure, row, col)
 
 
 def _values(surface: xr.Dataset, values: Sequence[str] | None) -> list[str]:
@@ -271,7 +278,7 @@ def _bar(figure: Figure, filled: Any, axes: Sequence[Axes], title: str, colors: 
     bar.set_label(title)
     bar.set_ticks(filled.levels[::2])
     bar.ax.tick_params(labelcolor=colors.muted, color=colors.muted)
-    bar.outline.set_visible(False)  # type: ignore[operator]  # a Spine; matplotlib types it as a property
+    bar.outline.set(edgecolor=colors.muted, linewidth=0.5)  # type: ignore[attr-defined]  # a Spine, typed as a property
 
 
 def _ticks(low: float, high: float) -> np.ndarray:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import Normal, Stroke
 
-from jaxopt_course.report import style, terrain
+from jaxopt_course.report import contours, style, terrain
 from jaxopt_course.report.style import Line, Theme
 from jaxopt_course.report.terrain import Paths, Strand
 
@@ -72,16 +72,12 @@ def level_curves(
     box = terrain.bounds_of(function, own, bounds, "level_curves")
     with style.canvas(axes, theme, (7.4, 5.2) if legend and own else (5.6, 5.2)) as (axes, colors):
         x, y, values = terrain.grid(function, box, GRID)
-        levels = terrain.levels(values)
-        shades = terrain.colormap(theme)(np.linspace(0, 1, len(levels) - 1))
-        axes.contourf(x, y, values, levels, colors=shades)
-        axes.contour(x, y, values, levels, colors=colors.muted, linewidths=0.5, linestyles="solid", alpha=0.55)
+        contours.draw_surface(axes, x, y, values, terrain.levels(values), theme)
         if gradients:
             _draw_gradients(axes, function, box, colors)
         handles = _draw_points(axes, function, points, colors)
         looks = lines or style.lines((strand.label for strand in own), theme)
         _draw_strands(axes, own, looks, box, colors)
-        axes.grid(False)
         axes.set(xlim=box[0], ylim=box[1], xlabel="x", ylabel="y")
         width, height = np.ptp(box, axis=1)
         axes.set_aspect("equal" if 1 / 3 < width / height < 3 else "auto")

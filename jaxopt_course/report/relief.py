@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from matplotlib.colors import LightSource
@@ -11,15 +11,18 @@ from matplotlib.figure import Figure
 
 from jaxopt_course import checks
 from jaxopt_course.report import style, terrain
+from jaxopt_course.report.cells import DASHES, placed
 from jaxopt_course.report.paths import samples, visible
 from jaxopt_course.report.style import Line, Theme
 from jaxopt_course.report.terrain import Paths, Strand
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 __all__ = ["Height", "interactive", "relief", "surface_3d"]
 
 Height = Literal["value", "log"]
 GRID = 91
-DASHES = {"solid": "solid", "dashed": "dash", "dotted": "dot", "dashdot": "dashdot"}  # plotly's names
 
 
 def surface_3d(
@@ -100,9 +103,11 @@ def interactive(
     bounds: Any = None,
     height: Height = "value",
     lines: Mapping[str, Line] | None = None,
-    figure: Any = None,
+    figure: go.Figure | None = None,
+    row: int | None = None,
+    col: int | None = None,
     theme: Theme = "light",
-) -> Any:
+) -> go.Figure:
     """The same as a plotly figure, to turn, to zoom into, and to read values off; click a name to hide its paths [G1].
 
     ``figure.write_html("saddle.html", include_plotlyjs=True)`` makes one file of it, of about 5 MB.
@@ -110,54 +115,55 @@ def interactive(
     Args:
         function, paths, bounds, height, lines, theme: as for :func:`surface_3d`.
         figure: a plotly figure to draw in, instead of a new one.
+        row, col: in which cell of it, from 1: ``make_subplots(1, 2, specs=[[{"type": "scene"}] * 2])`` has two.
 
     Returns:
         A ``plotly.graph_objects.Figure``.
 
     Raises:
-        TypeError, ValueError: as for :func:`surface_3d`.
+        TypeError, ValueError: as for :func:`surface_3d`; a figure that is not plotly's, a cell that is no scene of it.
 
     >>> import jaxopt_course as jc
     >>> figure = interactive(jc.surfaces.saddle, jc.paths(jc.surfaces.saddle, {"adam": jc.adam(0.05)}, steps=50))
     >>> [trace.name for trace in figure.data]
     ['saddle', 'adam']
     """
-    import plotly.graph_objects as go
-
     own = terrain.strands(paths, "interactive")
     box = terrain.bounds_of(function, own, bounds, "interactive")
     raised, colors = relief(function, height, box, "interactive"), style.palette(theme)
-    figure = go.Figure() if figure is None else figure
     x, y, z = _on_grid(raised, box, 81)
-    ranks = np.searchsorted(np.sort(z, axis=None), z) / z.size
-    scale = [[at, _hex(terrain.colormap(theme)(at))] for at in (0.0, 0.25, 0.5, 0.75, 1.0)]
     name = getattr(function, "name", getattr(function, "__name__", "surface"))
     hover = "x %{x:.3g}<br>y %{y:.3g}<br>f %{z:.4g}"
-    figure.add_surface(
-        x=x[0], y=y[:, 0], z=z, surfacecolor=ranks, colorscale=scale, showscale=False, name=name, hovertemplate=hover,
-        contours_z={"show": True, "color": colors.muted, "width": 1, "start": z.min(), "end": z.max(), "size": np.ptp(z) / 16},
-    )  # fmt: skip
+    levels = {"show": True, "color": colors.muted, "width": 1, "start": z.min(), "end": z.max(), "size": np.ptp(z) / 16}
+    ground = {
+        "type": "surface", "x": x[0], "y": y[:, 0], "z": z, "surfacecolor": terrain.ranks(z),
+        "colorscale": terrain.colorscale(theme), "showscale": False, "name": name, "hovertemplate": hover,
+        "contours": {"z": levels}, "showlegend": False,
+    }  # fmt: skip
     looks = lines or style.lines((strand.label for strand in own), theme)
-    named = set()
+    walks, named = [], set()
     for strand in own:
         points = _inside(strand, box)
         color, dash = looks[strand.label]
-        figure.add_scatter3d(
-            x=points[:, 0], y=points[:, 1], z=raised(points), mode="lines", name=strand.label, legendgroup=strand.label,
-            showlegend=strand.label not in named, line={"color": color, "width": 6, "dash": DASHES[dash]},
-            customdata=strand.steps[: len(points)], hovertemplate=hover + "<br>step %{customdata}",
-        )  # fmt: skip
+        walks.append({
+            "type": "scatter3d", "x": points[:, 0], "y": points[:, 1], "z": raised(points), "mode": "lines",
+            "name": strand.label, "legendgroup": strand.label, "showlegend": strand.label not in named,
+            "line": {"color": color, "width": 6, "dash": DASHES[dash]}, "customdata": strand.steps[: len(points)],
+            "hovertemplate": hover + "<br>step %{customdata}",
+        })  # fmt: skip
         named.add(strand.label)
     axis = {"gridcolor": colors.grid, "color": colors.muted, "backgroundcolor": colors.paper, "zerolinecolor": colors.grid}
-    figure.update_layout(
-        paper_bgcolor=colors.paper, font={"color": colors.ink}, margin={"l": 0, "r": 0, "t": 20, "b": 0}, showlegend=True,
-        scene={
-            "xaxis": {**axis, "title": "x"}, "yaxis": {**axis, "title": "y"}, "zaxis": {**axis, "title": _title(height)},
+    layout = {
+        "paper_bgcolor": colors.paper, "font": {"color": colors.ink}, "margin": {"l": 0, "r": 0, "t": 20, "b": 0},
+        "showlegend": True,
+        "scene": {
+            "xaxis": {**axis, "title": {"text": "x"}}, "yaxis": {**axis, "title": {"text": "y"}},
+            "zaxis": {**axis, "title": {"text": _title(height)}},
             "aspectmode": "manual", "aspectratio": {"x": 1, "y": 1, "z": 0.6},
             "camera": {"eye": {"x": 1.3, "y": -1.4, "z": 0.9}},
         },
-    )  # fmt: skip
-    return figure
+    }  # fmt: skip
+    return placed("interactive", [ground, *walks], layout, figure, row, col)
 
 
 def relief(function: Callable[[Any], Any], height: Height, box: np.ndarray, where: str) -> Callable[[np.ndarray], np.ndarray]:
@@ -187,9 +193,8 @@ def _inside(strand: Strand, box: np.ndarray) -> np.ndarray:
 
 
 def _shaded(z: np.ndarray, theme: Theme) -> np.ndarray:
-    ranks = np.searchsorted(np.sort(z, axis=None), z) / z.size
     light = LightSource(250, 55).hillshade(z * 0.6 * len(z) / max(float(np.ptp(z)), 1e-300))
-    return terrain.colormap(theme)(ranks)[..., :3] * (0.7 + 0.3 * light[..., None])
+    return terrain.colormap(theme)(terrain.ranks(z))[..., :3] * (0.7 + 0.3 * light[..., None])
 
 
 def _dress(axes: Any, box: np.ndarray, height: Height, view: tuple[float, float], colors: style.Palette) -> None:
@@ -205,7 +210,3 @@ def _dress(axes: Any, box: np.ndarray, height: Height, view: tuple[float, float]
 
 def _title(height: Height) -> str:
     return "f" if height == "value" else "log₁₀(1 + f − min f)"
-
-
-def _hex(color: Any) -> str:
-    return "#" + "".join(f"{round(255 * part):02x}" for part in color[:3])

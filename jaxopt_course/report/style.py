@@ -18,10 +18,11 @@ import matplotlib
 import matplotlib.figure
 from cycler import cycler
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from jaxopt_course.checks import closest
 
-__all__ = ["THEMES", "Figure", "Line", "Palette", "Theme", "canvas", "figure_of", "lines", "themed"]
+__all__ = ["THEMES", "Figure", "Line", "Palette", "Theme", "canvas", "figure_of", "lines", "log_axis", "themed"]
 
 Theme = Literal["light", "dark"]
 Dash = Literal["solid", "dashed", "dotted", "dashdot"]
@@ -139,6 +140,16 @@ def dress(axes: Axes, colors: Palette) -> Axes:
     axes.tick_params(which="both", color=colors.muted, labelcolor=colors.muted, grid_color=colors.grid)
     axes.grid(True, which="major", color=colors.grid)
     return axes
+
+
+def log_axis(axes: Axes) -> None:
+    """A logarithmic axis of values, with plain numbers if they are few powers of ten."""
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    if 0 < high < 1000 * low:
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def figure_of(axes: Axes) -> matplotlib.figure.Figure:

@@ -19,7 +19,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from jaxopt_course.report import panels, style, swept
-from jaxopt_course.report.curves import log_axis
 from jaxopt_course.report.panels import Curve, Curves, Table
 from jaxopt_course.report.style import Palette, Theme
 from jaxopt_course.report.swept import Axis, Outcome
@@ -72,7 +71,7 @@ def sensitivity(
         _numbers(axes, picture.axis, "x")
         if picture.limits:
             axes.set_ylim(picture.limits)
-            log_axis(axes)
+            style.log_axis(axes)
         axes.set(xlabel=picture.axis.label, ylabel=picture.label)
         axes.set_title(picture.title)
         _legend(axes, picture, lines, colors)
@@ -187,9 +186,15 @@ def _curve(axes: Axes, curve: Curve, line: style.Line, picture: Curves, row: int
         )
     height = 0.985 - ROW * row if picture.falls else 0.015 + ROW * row
     edge = axes.get_xaxis_transform()
-    axes.plot(at[curve.diverged], np.full(curve.diverged.sum(), height), color=color, transform=edge, marker="x", **CROSS)
-    off = picture.off_scale(curve)
-    axes.plot(at[off], np.full(off.sum(), height), color=color, transform=edge, marker="^", **CROSS)
+    for where, marker in ((curve.diverged, "x"), (picture.off_scale(curve), "^")):
+        _crosses(axes, at[where], np.full(where.sum(), height), color, marker, transform=edge)
+
+
+def _crosses(axes: Axes, x: Any, y: Any, color: str, marker: str = "x", **options: Any) -> None:
+    """Marks that may stand over the edge. None where there are none: matplotlib would look for an unclipped, empty line in the
+    figure's corner, and a constrained layout give it room."""
+    if len(x):
+        axes.plot(x, y, color=color, marker=marker, **CROSS, **options)
 
 
 def _legend(axes: Axes, picture: Curves, lines: Mapping[str, style.Line], colors: Palette) -> None:
@@ -236,7 +241,7 @@ def _cells(axes: Axes, plane: Table, shade: _Shade, colors: Palette) -> None:
     axes.imshow(means, cmap=shade.cmap, norm=shade.norm, origin="lower", aspect="auto", interpolation="nearest")
     axes.grid(False)
     crosses = np.argwhere(plane.diverged)
-    axes.plot(crosses[:, 1], crosses[:, 0], color=colors.muted, marker="x", **CROSS)
+    _crosses(axes, crosses[:, 1], crosses[:, 0], colors.muted)
     for i, j in np.argwhere(np.isfinite(means)) if means.shape[1] <= ANNOTATED and len(means) <= 2 * ANNOTATED else ():
         dark = np.dot(shade(means[i, j])[:3], (0.299, 0.587, 0.114)) < 0.5
         axes.text(
@@ -260,7 +265,7 @@ def _cells(axes: Axes, plane: Table, shade: _Shade, colors: Palette) -> None:
 def _points(axes: Axes, own: Outcome, plane: Table, shade: _Shade, colors: Palette) -> None:
     x, y = (axis.positions[axis.at] for axis in (plane.across, plane.up))
     axes.scatter(x, y, 42, own.mean, cmap=shade.cmap, norm=shade.norm, edgecolor=colors.muted, linewidth=0.5, zorder=2)
-    axes.plot(x[own.diverged], y[own.diverged], color=colors.muted, marker="x", **CROSS)
+    _crosses(axes, x[own.diverged], y[own.diverged], colors.muted)
     if own.best is not None:
         axes.plot(x[own.best], y[own.best], "o", markersize=12, fillstyle="none", color=colors.cycle[1], markeredgewidth=2.5)
     _numbers(axes, plane.across, "x")

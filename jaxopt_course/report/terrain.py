@@ -1,4 +1,4 @@
-"""A surface as numbers to draw: its values and gradients on a grid, its levels, and the strands of paths on it."""
+"""A surface as numbers to draw: its values and gradients on a grid, its levels and colours, and the strands of paths on it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colors import LinearSegmentedColormap, to_hex
 
 from jaxopt_course.report import style
 
-__all__ = ["Paths", "Strand", "bounds_of", "colormap", "gradients_at", "grid", "levels", "strands", "values_at"]
+__all__ = [
+    "Paths", "Strand", "bounds_of", "colormap", "colorscale", "gradients_at", "grid", "levels", "ranks", "strands",
+    "values_at",
+]  # fmt: skip
 
 Paths = Any  # what jc.paths returns, or a mapping, label → points [k, 2]
 FAR = 4.0  # a path is drawn until it is so many times the picture's size away
@@ -135,7 +138,22 @@ def levels(values: np.ndarray, count: int = 24) -> np.ndarray:
     return found if len(found) > 1 else np.array([0.0, 1.0]) + (found[0] if len(found) else 0.0)
 
 
+def ranks(values: np.ndarray) -> np.ndarray:
+    """The share of the finite values below each, which tells its colour as `levels` do; NaN where it is not finite.
+
+    >>> ranks(np.array([30.0, 1.0, np.nan, 2.0])).tolist()
+    [0.6666666666666666, 0.0, nan, 0.3333333333333333]
+    """
+    finite = np.isfinite(values)
+    return np.where(finite, np.searchsorted(np.sort(values[finite]), values) / max(1, finite.sum()), np.nan)
+
+
 def colormap(theme: style.Theme) -> LinearSegmentedColormap:
     """From valley to peak, in one hue and quiet, so that paths stand out: lightness alone tells the height."""
     ends = {"light": ("#a9c3dd", "#f8fafc"), "dark": ("#0e1f33", "#4b6079")}[theme]
     return LinearSegmentedColormap.from_list(f"terrain-{theme}", ends)
+
+
+def colorscale(theme: style.Theme) -> list[list[Any]]:
+    """The same for plotly."""
+    return [[at, to_hex(colormap(theme)(at))] for at in (0.0, 0.25, 0.5, 0.75, 1.0)]

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxopt_course.report import contours, style
+from jaxopt_course.report import contours, style, terrain
 from jaxopt_course.report.style import Palette, Theme
 
 __all__ = ["learning_rate_triptych"]
@@ -119,9 +119,8 @@ def _descent_in_one(
 def _descent_in_two(
     axes: Axes, function: Any, path: np.ndarray, values: np.ndarray, box: np.ndarray, colors: Palette, theme: Theme
 ) -> None:
-    x, y = (np.linspace(low, high, 120) for low, high in box)
-    heights = contours.grid_values(function, x, y)
-    contours.draw_surface(axes, x, y, heights, contours.levels_of(heights), theme)
+    x, y, heights = terrain.grid(function, box, 120)
+    contours.draw_surface(axes, x, y, heights, terrain.levels(heights, 14), theme)
     contours.draw_path(axes, path, colors.cycle[1], colors)
     axes.set(xlim=box[0], ylim=box[1], xlabel="θ₁", ylabel="θ₂")
 

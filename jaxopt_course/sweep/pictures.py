@@ -39,7 +39,7 @@ def plot(
         interactive: a plotly figure (``.write_html(path)``) instead of a matplotlib figure (``.savefig(path)``).
         options: ``x``, the axis to read against, and ``by``, the curves or the vertical axis; ``falls``, whether less is
             better (by default as the metric's name says); ``theme``, ``"light"`` or ``"dark"``; ``axes``, matplotlib's, to
-            draw on.
+            draw on; interactively ``figure``, plotly's, to draw in, with ``row`` and ``col``, a cell of its ``make_subplots``.
 
     Returns:
         The figure, which Jupyter shows.
@@ -73,7 +73,7 @@ def plot(
     if isinstance(results, Mapping) and not isinstance(results, xr.Dataset):
         results = {name: finished("plot", one) for name, one in results.items()}
     if interactive and "axes" in options:
-        raise TypeError("plot: axes are matplotlib's; they cannot be drawn on with interactive=True")
+        raise TypeError("plot: axes are matplotlib's; with interactive=True, give figure, row and col")
     if not isinstance(options.get("axes"), Axes | None):
         raise TypeError(f"plot: axes must be matplotlib's Axes; got {options['axes']!r}")
     draw = getattr(page if interactive else sweeps, chosen)

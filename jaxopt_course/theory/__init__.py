@@ -2,8 +2,8 @@
 
 `unrolled` writes an optimizer's path as a sum over its past gradients [D4]; `rates` says how fast it contracts on a
 quadratic [D5], `floors` where noise stops it [F5], `sampling` how large a mini-batch's noise is [F3], `bounds` how many
-steps that makes, and what they cost [F6]; `bias_variance` takes the error of what was trained apart [A8];
-`landscape` evaluates a loss on a plane through a network's parameters [G5].
+steps that makes, and what they cost [F6], `curves` what the mean loss is after each of them; `bias_variance` takes the error
+of what was trained apart [A8]; `landscape` chooses a `plane` through a network's parameters, to evaluate a loss on [G5].
 """
 
 from jaxopt_course.theory.bias_variance import bias_variance
@@ -11,14 +11,13 @@ from jaxopt_course.theory.bounds import (
     Conditioning,
     conditioning,
     cost_table,
-    expected_loss,
-    exponent,
     gd_iterations,
-    iterations_to,
     sgd_iterations,
 )
+from jaxopt_course.theory.curves import expected_loss, exponent, iterations_to
 from jaxopt_course.theory.floors import NoiseFloor, least_squares_floor, noise_floor
-from jaxopt_course.theory.landscape import Plane, filter_normalized, filter_plane, path_plane, plane_through
+from jaxopt_course.theory.landscape import filter_normalized, filter_plane, path_plane, plane_through
+from jaxopt_course.theory.plane import Plane
 from jaxopt_course.theory.rates import Best, best_parameters, convergence_rate, iteration_matrix, measured_rate, rate_plane
 from jaxopt_course.theory.sampling import measured_error, standard_error
 from jaxopt_course.theory.unrolled import Unrolled, unroll

@@ -3,8 +3,8 @@
 x⁽ᵗ⁺¹⁾ = cₜ x⁽⁰⁾ − Σ_{i≤t} γᵢᵗ ∇f(x⁽ⁱ⁾)
 
 The coefficients are derivatives of the path by the gradients that went into it, taken through ``update`` itself. Where a
-method divides by second moments, these are held at the values that they have along the path: then it is linear in its
-gradients, and the sum is exact, with a diagonal matrix Γᵢᵗ in the place of γᵢᵗ.
+method divides by second moments, or by a norm, these are held at the values that they have along the path: then it is
+linear in its gradients, and the sum is exact, with a diagonal matrix Γᵢᵗ in the place of γᵢᵗ.
 """
 
 from __future__ import annotations
@@ -61,14 +61,14 @@ def unroll(
     γᵢᵗ = −∂x⁽ᵗ⁺¹⁾/∂gᵢ, in double precision
 
     Args:
-        optimizer: ours or optax's, that treats parameters one by one.
+        optimizer: ours or optax's, that treats parameters one by one once the fields in ``held`` are held.
         steps: T.
         function: f(x) → scalar, whose gradients it follows from ``start``, each taken where the optimizer wants it.
         start: x⁽⁰⁾, a number or an array.
         grads: instead of a function: the gradients, ``[T, ...]``. With neither, they are all 1, as a linear method does not
             care.
-        held: names of the state's fields to hold at their values: the second moments, as ``jc.CATALOG["adam"].held`` lists
-            them (optax's Adam has ``("nu",)``).
+        held: names of the state's fields to hold at their values: the second moments, or the norm, that steps are divided
+            by, as ``jc.CATALOG["adam"].held`` lists them (optax's Adam has ``("nu",)``).
 
     Returns:
         :class:`Unrolled`.
@@ -168,7 +168,7 @@ def _is_held(path: tuple[Any, ...], held: Sequence[str]) -> bool:
 
 
 def _fields(state: Any) -> set[str]:
-    """The names of the state's fields that hold something for each parameter."""
+    """The names of the state's fields that hold what a method remembers."""
     paths = [path for path, leaf in jax.tree_util.tree_leaves_with_path(state)]
     names = {_name(entry) for path in paths for entry in path if isinstance(entry, jax.tree_util.GetAttrKey)}
     return names - {"step", "count", "hyperparams", "inner", "members"}
@@ -194,7 +194,7 @@ def _check_linear(found: Unrolled, state: Any, held: Sequence[str]) -> None:
     scale = np.abs(found.points - found.points[0]).max()
     if not error <= TOLERANCE * max(scale, np.finfo(float).tiny):
         fields = ", ".join(sorted(_fields(state)))
-        hint = f"hold only what the step is divided by, the second moments; the state has: {fields}"
+        hint = f"hold only what the step is divided by, second moments or a norm; the state has: {fields}"
         raise ValueError(
             f"unroll: the sum of its gradients misses the path by {error:.2g}: this optimizer is not linear in them, with "
             f"held={tuple(held)!r}; {hint if fields else 'its state has nothing to hold'}"

@@ -70,8 +70,9 @@ def fit(
         evaluate: evaluate on the validation split every so many steps, or each ``"epoch"``, or never (None); before the
             first step and after the last one too.
         stop: stopping criteria from :mod:`jaxopt_course.training.stopping`, one or several.
-        callbacks: functions of a :class:`Moment`, called as often as ``evaluate`` says, with a validation split or without;
-            if that is never, then about twice a second. Returning True stops the run.
+        callbacks: functions of a :class:`Moment`, called as often as ``evaluate`` says, with a validation split or without:
+            before the first step too, but not where a run goes on. If that is never, then about twice a second. Returning
+            True stops the run.
         probes: what to record of each step besides, from :mod:`jaxopt_course.probes` or your own; or ``{name: probe}``. Their
             time is in the history's ``seconds``; without them nothing is added to the program.
         state: go on from an earlier run's ``result.state`` (its key goes on too); left intact.

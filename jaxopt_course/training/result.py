@@ -104,10 +104,11 @@ class NonFiniteError(FloatingPointError):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Moment:
-    """What a callback sees, after each evaluation (or each look at the run, about two a second, where there are none).
+    """What a callback sees, at each evaluation (or each look at the run, about two a second, where there are none).
 
     Attributes:
-        step: steps done in all. loss: of the last one. evaluation: the validation values, if any. params: to evaluate.
+        step: steps done in all, 0 before the first. loss: of the last one, NaN before the first. evaluation: the validation
+            values, if any. params: to evaluate.
     """
 
     step: int

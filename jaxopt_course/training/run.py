@@ -119,8 +119,11 @@ class Run:
     def train(self) -> Result:
         """Chunks until done; a look now and then."""
         interval, sent = self.options.interval, self.first
-        if interval and sent == 0 and self.validation_data is not None:
-            self._see(jax.device_get(self._timed(self._validate)))
+        if interval and sent == 0:
+            evaluation = {} if self.validation_data is None else jax.device_get(self._timed(self._validate))
+            if evaluation:
+                self._see(evaluation)
+            self._call_back(evaluation)
             self.looked = time.perf_counter()
         while sent < self.end and not self.stopped:
             until = self._next(sent)
@@ -207,15 +210,19 @@ class Run:
         self.bar.advance(steps, **{name: value for name, value in shown.items() if value is not None})
         if self.run_seconds >= self.seconds and self.here < self.end:
             self.stopped = self.stopped or f"{self.seconds:g} s spent"
-        for callback in self.options.callbacks if call_back and not self.stopped else ():
-            values = {name: float(value) for name, value in evaluation.items()}
-            loss = float(self.log.steps[-1]["loss"][-1])
-            if callback(Moment(self.here, loss, values, _copied(self._params()))) in (True, np.True_):
-                self.stopped = self.stopped or f"callback {getattr(callback, '__name__', callback)!s}"
+        if call_back and not self.stopped:
+            self._call_back(evaluation)
             self.looked = time.perf_counter()  # their time is not training
         if self.options.saver and not self.failed:
             self.options.saver.see(self.state, self.here)
             self.looked = time.perf_counter()
+
+    def _call_back(self, evaluation: dict[str, Any]) -> None:
+        values = {name: float(value) for name, value in evaluation.items()}
+        loss = float(self.log.steps[-1]["loss"][-1]) if self.log.steps else float("nan")
+        for callback in self.options.callbacks:
+            if callback(Moment(self.here, loss, values, _copied(self._params()))) in (True, np.True_):
+                self.stopped = self.stopped or f"callback {getattr(callback, '__name__', callback)!s}"
 
     def _see(self, evaluation: dict[str, Any]) -> None:
         self.log.evaluations.append((self.here, evaluation))

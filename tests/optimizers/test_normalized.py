@@ -44,6 +44,17 @@ def test_a_zero_gradient_makes_no_step():
     np.testing.assert_array_equal(step(jc.normalized_sgd(0.5), jnp.zeros(3)), np.zeros(3))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_state_has_the_norm_of_the_whole_gradient(dtype):
+    grads = {"w": jnp.array([[1.0, -2.0], [0.5, 3.0]], dtype), "b": jnp.array([4.0, -6.0], dtype)}
+    tx = jc.normalized_sgd(0.3, eps=0.2)
+    state = tx.init(jax.tree.map(jnp.zeros_like, grads))
+    before, after = (optax.tree.get(each, "norm") for each in (state, tx.update(grads, state)[1]))
+    assert before.dtype == after.dtype == jnp.float32
+    assert float(before) == 0
+    assert float(after) == pytest.approx(np.sqrt(1 + 4 + 0.25 + 9 + 16 + 36), rel=1e-6)
+
+
 def test_bad_input():
     with pytest.raises(ValueError, match="eps must be a number >= 0"):
         jc.normalized_sgd(0.1, eps=-1.0)

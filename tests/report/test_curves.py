@@ -72,6 +72,17 @@ def test_a_race_without_divergence_fills_its_figure(race):
     assert figure.axes[3].get_position().y0 < 0.1
 
 
+def test_a_race_is_drawn_on_four_given_axes(race):
+    figure = style.Figure(figsize=(13, 11))
+    panels = figure.subplots(2, 2).flat
+    assert curves.race_figure(race, axes=list(panels)) is figure
+    alone = curves.race_figure(race)
+    assert [each.get_xlabel() for each in figure.axes] == [each.get_xlabel() for each in alone.axes]
+    assert figure.get_suptitle() == ""
+    with pytest.raises(ValueError, match="race_figure: expected 4 axes: curves, sensitivity, ranking, budget; got 1"):
+        curves.race_figure(race, axes=figure.axes[:1])
+
+
 def test_the_ranking_marks_what_cannot_be_told_from_the_best(race):
     axes = curves.race_figure(race).axes[2]
     bold = [text.get_text() for text in axes.get_yticklabels() if text.get_fontweight() == "bold"]

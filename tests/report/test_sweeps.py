@@ -238,6 +238,17 @@ def test_figures_are_drawn_on_given_axes_and_in_both_themes(grid, theme):
     assert interactive.heatmap(grid, theme=theme).layout.paper_bgcolor == sweeps.style.THEMES[theme].paper
 
 
+@pytest.mark.parametrize("draw", [sweeps.sensitivity, sweeps.heatmap, sweeps.parallel])
+def test_two_panels_side_by_side_keep_their_room(draw):
+    """With nothing off the scale: an empty, unclipped line would be laid out at the figure's corner."""
+    figure = matplotlib.figure.Figure(layout="constrained")
+    for axes in figure.subplots(1, 2):
+        draw(made_up(), axes=axes)
+    figure.draw_without_rendering()  # else a warning: axes sizes collapsed to zero
+    drawn = [axes for axes in figure.axes if axes.get_title(loc="left")]
+    assert [axes.get_position().width > 0.2 for axes in drawn] == [True, True]
+
+
 def test_values_are_told_apart():
     axis = swept.Axis("b2", (0.99, 0.9999, 0.99999), np.arange(3), "linear")
     assert len(set(axis.texts)) == 3

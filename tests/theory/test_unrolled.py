@@ -48,8 +48,7 @@ def test_closed_forms(optimizer, expected):
 def settings():
     for name, entry in CATALOG.items():
         for i, setting in enumerate((entry.settings, *entry.variants)):
-            if entry.linear:
-                yield pytest.param(entry, setting, id=f"{name}-{i}")
+            yield pytest.param(entry, setting, id=f"{name}-{i}")
 
 
 @pytest.mark.parametrize(("entry", "setting"), list(settings()))
@@ -77,6 +76,14 @@ def test_adams_diagonal_is_its_equation():
     np.testing.assert_allclose(found.gamma, expected, rtol=1e-12, atol=1e-14)
 
 
+def test_normalised_descent_divides_by_the_norm_of_all_coordinates():
+    """γᵢᵗ = α/(‖gᵢ‖ + ε), one number for all coordinates, which the norm couples: here from the gradients in NumPy."""
+    found = unroll(jc.normalized_sgd(0.03, eps=0.2), STEPS, function=wavy, start=START, held=("norm",))
+    expected = 0.03 / (np.sqrt((found.grads**2).sum(axis=1)) + 0.2)
+    np.testing.assert_allclose(found.gamma, (PAST * expected)[..., None] * np.ones(3), rtol=1e-12)
+    assert np.ptp(expected) > 0.01  # the gradients' lengths differ
+
+
 @pytest.mark.parametrize(
     ("optimizer", "held"),
     [(optax.adam(0.1), ("nu",)), (optax.rmsprop(0.01), ("nu",)), (optax.adagrad(0.1), ("sum_of_squares",))],
@@ -97,7 +104,7 @@ def test_given_gradients_are_used():
         np.testing.assert_allclose(point, x, rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", [name for name, entry in CATALOG.items() if entry.held or not entry.linear])
+@pytest.mark.parametrize("name", [name for name, entry in CATALOG.items() if entry.held])
 def test_plain_differentiation_is_refused(name):
     """Held fields are needed: without them the sum misses the path, which is found out."""
     entry = CATALOG[name]
@@ -108,9 +115,10 @@ def test_plain_differentiation_is_refused(name):
 @pytest.mark.parametrize(
     ("optimizer", "held", "hint"),
     [
-        (jc.adam(0.1), (), "hold only what the step is divided by, the second moments; the state has: m, v$"),
-        (jc.adam(0.1), ("m", "v"), "hold only what the step is divided by, the second moments; the state has: m, v$"),
-        (jc.normalized_sgd(0.1), (), "its state has nothing to hold$"),
+        (jc.adam(0.1), (), "hold only what the step is divided by, second moments or a norm; the state has: m, v$"),
+        (jc.adam(0.1), ("m", "v"), "hold only what the step is divided by, second moments or a norm; the state has: m, v$"),
+        (jc.normalized_sgd(0.1), (), "second moments or a norm; the state has: norm$"),
+        (optax.normalize_by_update_norm(0.1), (), "its state has nothing to hold$"),
     ],
 )
 def test_what_is_not_linear_is_told_what_to_hold(optimizer, held, hint):

@@ -84,13 +84,30 @@ def test_callbacks_see_the_run_at_each_interval_with_a_split_or_without(problems
         evaluate=4,
         callbacks=moments.append,
     )
-    assert [moment.step for moment in moments] == [4, 8, 10]
-    assert [moment.loss for moment in moments] == [float(result.history.loss[step - 1]) for step in (4, 8, 10)]
-    assert len({float(moment.params["w"][0]) for moment in moments}) == 3  # kept, they are not taken by the next step
+    assert [moment.step for moment in moments] == [0, 4, 8, 10]
+    assert np.isnan(moments[0].loss)
+    assert [moment.loss for moment in moments[1:]] == [float(result.history.loss[step - 1]) for step in (4, 8, 10)]
+    assert len({float(moment.params["w"][0]) for moment in moments}) == 4  # kept, they are not taken by the next step
     if validation:
-        assert [m.evaluation["loss"] for m in moments] == result.history.validation_loss[1:].values.tolist()
+        assert [m.evaluation["loss"] for m in moments] == result.history.validation_loss.values.tolist()
     else:
         assert all(moment.evaluation == {} for moment in moments)
+
+
+def test_the_first_callback_sees_the_start_and_a_run_that_goes_on_has_none(problems):
+    problem, tx, seen = problems.model(), jc.momentum(0.02), []
+    first = jc.fit(problem, tx, batch_size=10, steps=3, evaluate=3, key=5, callbacks=seen.append)
+    jax.tree.map(np.testing.assert_array_equal, seen[0].params, jc.init_state(problem, tx, 5).params)
+    rest = jc.fit(problem, tx, batch_size=10, steps=3, evaluate=3, state=first.state, callbacks=seen.append)
+    assert [moment.step for moment in seen] == [0, 3, 6]
+    silent = jc.fit(problem, tx, batch_size=10, steps=6, evaluate=3, key=5)
+    jax.tree.map(np.testing.assert_array_equal, rest.params, silent.params)
+
+
+def test_a_callback_can_stop_a_run_before_its_first_step(problems):
+    result = jc.fit(problems.model(), jc.sgd(0.1), batch_size=10, steps=5, callbacks=lambda moment: True)
+    assert (result.steps, int(result.state.step), result.history.sizes["step"]) == (0, 0, 0)
+    assert result.history.epoch_step.values.tolist() == [0]
 
 
 def test_callbacks_without_an_interval_see_the_end_at_least(problems):

@@ -87,8 +87,9 @@ def test_the_noisy_path_can_be_watched():
     path = []
     problem = noisy(surfaces.quadratic(), 0.1)
     result = jc.fit(problem, jc.sgd(0.05), steps=20, evaluate=1, callbacks=lambda moment: path.append(moment.params))
+    np.testing.assert_allclose(path[0], problem.init(jax.random.key(0))[0])
     np.testing.assert_allclose(path[-1], result.params)
-    assert len(path) >= 20
+    assert len(path) == 21
 
 
 def test_any_function_of_a_point_can_be_noisy():
