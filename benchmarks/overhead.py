@@ -23,7 +23,7 @@ import numpy as np
 import jaxopt_course as jc
 from benchmarks import machine, statistics, table
 from benchmarks.setting import CLASSES, LEARNING_RATE, MOMENTUM, ROWS, Row
-from jaxopt_course.training import compiler
+from jaxopt_course import compiler
 from jaxopt_course.training.step import Program, takes_extra_arguments, train_step
 
 LIMIT = 0.03
@@ -62,7 +62,7 @@ def loop(problem, optimizer, batch_size: int, state):
     steps = problem.num_examples // batch_size
     rng = np.random.default_rng(0)
 
-    @functools.partial(jax.jit, donate_argnums=0, compiler_options=compiler.options(compiler.OF_STEPS))
+    @functools.partial(jax.jit, donate_argnums=0, compiler_options=compiler.options(compiler.of_steps(state.params)))
     def train(state, data, order):
         def step(state, batch):
             return train_step(program, state, jax.tree.map(lambda leaf: leaf[batch], data))[0], None

@@ -8,7 +8,6 @@ reason, where the optimizer is listed: never an ``if`` in here.
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -18,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxopt_course.compiler import OLDER, ONCE, compiled
 from jaxopt_course.transform import chain, eval_params, gradient_point, hyperparams, set_hyperparams
 from jaxopt_course.types import Schedule
 
@@ -47,7 +47,7 @@ def _walk(tx: Transformation, state: Any, params: Any, steps: int, **options: An
     return params, state
 
 
-@functools.partial(jax.jit, static_argnames=("update", "steps"))
+@compiled(OLDER, static_argnames=("update", "steps"))
 def _compiled(update: Any, state: Any, params: Any, steps: int) -> Any:
     tx = optax.GradientTransformationExtraArgs(optax.identity().init, update)
     params, state = jax.lax.fori_loop(0, steps, lambda _, carry: _step(tx, carry[1], carry[0]), (params, state))
@@ -212,7 +212,7 @@ def derivatives_are_finite(tx: Transformation) -> None:
 
         return optax.tree.sum(jax.lax.fori_loop(0, 3, step, (params, here))[0])
 
-    differentiate = jax.jit(jax.grad(end, argnums=(0, 1)), compiler_options={"xla_backend_optimization_level": 0})
+    differentiate = compiled(ONCE)(jax.grad(end, argnums=(0, 1)))
     for grads in (_noise(_START, 3), jax.tree.map(jnp.zeros_like, _START)):
         derivatives = differentiate(settable, grads)
         for path, leaf in jax.tree_util.tree_leaves_with_path(derivatives):

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from jaxopt_course.compiler import ONCE, compiled
 from jaxopt_course.problems import losses
 from jaxopt_course.problems.models import Model, as_model
 from jaxopt_course.problems.objective import Data, Problem
@@ -55,7 +56,7 @@ def _initialize(start: Initialize, key: Key) -> tuple[Params, ModelState]:
     return start.model.init(key, jnp.zeros((1, *start.shape), start.dtype))
 
 
-_compiled_initialize = jax.jit(_initialize, static_argnums=0, compiler_options={"xla_backend_optimization_level": 0})
+_compiled_initialize = compiled(ONCE, static_argnums=0)(_initialize)
 
 
 @dataclasses.dataclass(frozen=True)

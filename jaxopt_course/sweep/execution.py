@@ -20,7 +20,7 @@ import numpy as np
 
 from jaxopt_course.sweep.blocks import Block, Pass, filled
 from jaxopt_course.sweep.journal import Carry, Journal, Record, is_key
-from jaxopt_course.sweep.population import evaluate_lanes, finite_lanes, init_lanes, train_program
+from jaxopt_course.sweep.population import evaluate_lanes, finite_lanes, init_lanes, train_lanes
 from jaxopt_course.sweep.programs import Programs
 from jaxopt_course.sweep.recipes import Lane
 from jaxopt_course.training import samplers
@@ -135,7 +135,7 @@ class Runner(Programs):
         """Some blocks after some steps, all at once."""
         size = len(blocks[0]["diverged"])
         if size not in self.training:  # compiled here: a thread would not see what the caller set JAX to
-            self.training[size] = self.clock(lambda: train_program().lower(**blocks[0], **batches, **self.static).compile())
+            self.training[size] = self.clock(lambda: train_lanes.lower(**blocks[0], **batches, **self.static).compile())
 
         def train(block: dict[str, Any]) -> dict[str, Any]:
             state, totals, diverged = jax.block_until_ready(self.training[size](**block, **batches))

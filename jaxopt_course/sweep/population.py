@@ -16,9 +16,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxopt_course.compiler import ONCE, compiled, of_lanes
 from jaxopt_course.sweep.products import lanes_first
 from jaxopt_course.sweep.recipes import Call, Lane, Recipe
-from jaxopt_course.training import compiler
 from jaxopt_course.training.step import TRACES, TrainState, evaluate, train_step
 from jaxopt_course.transform import eval_params
 from jaxopt_course.types import Batch, Key
@@ -33,7 +33,6 @@ __all__ = [
     "init_lanes",
     "lane_step",
     "train_lanes",
-    "train_program",
 ]
 
 Varying = tuple[bool, ...]  # for each leaf of a TrainState: whether it has a lane axis, its first
@@ -66,9 +65,7 @@ def evaluated_lane(recipe: Recipe, lane: Lane, state: TrainState) -> Any:
     return _turned(eval_params(structure.unflatten(old.opt_state), old.params))
 
 
-@functools.partial(
-    jax.jit, static_argnames=("recipe", "make", "varying", "starts"), compiler_options={"xla_backend_optimization_level": 0}
-)
+@compiled(ONCE, static_argnames=("recipe", "make", "varying", "starts"))
 def init_lanes(recipe, make, varying, starts, lanes, start, key):
     """All lanes' first states.
 
@@ -84,17 +81,11 @@ def init_lanes(recipe, make, varying, starts, lanes, start, key):
     return _joined(varying, init(lanes, start))
 
 
-@functools.cache
-def train_program() -> Any:
-    """:func:`train_lanes`, to be compiled."""
-    return jax.jit(
-        train_lanes,
-        static_argnames=("recipe", "varying"),
-        donate_argnames=("state", "totals", "diverged"),
-        compiler_options=compiler.options(compiler.OF_LANES),
-    )
-
-
+@compiled(
+    lambda *_, state, **__: of_lanes(state.params),
+    static_argnames=("recipe", "varying"),
+    donate_argnames=("state", "totals", "diverged"),
+)
 def train_lanes(recipe, varying, lanes, state, totals, diverged, data, rows, shares, count):
     """``count`` steps of all lanes.
 
@@ -129,7 +120,7 @@ def train_lanes(recipe, varying, lanes, state, totals, diverged, data, rows, sha
     return jax.lax.fori_loop(0, count, one, (state, totals, diverged))
 
 
-@functools.partial(jax.jit, static_argnames=("varying", "size"), compiler_options={"xla_backend_optimization_level": 0})
+@compiled(ONCE, static_argnames=("varying", "size"))
 def finite_lanes(varying, params, *, size):
     """[lanes], whether the parameters are finite; a program of its own, as all optimizers share it.
 

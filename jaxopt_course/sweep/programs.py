@@ -17,7 +17,7 @@ from jaxopt_course.sweep.blocks import Clock, Options, Pass
 from jaxopt_course.sweep.flow import Flow, flow
 from jaxopt_course.sweep.journal import is_key
 from jaxopt_course.sweep.matching import Group, tracing
-from jaxopt_course.sweep.population import average_lanes, evaluate_lanes, init_lanes, train_program
+from jaxopt_course.sweep.population import average_lanes, evaluate_lanes, init_lanes, train_lanes
 from jaxopt_course.sweep.recipes import FixedProblem
 from jaxopt_course.training import samplers
 from jaxopt_course.training.state import as_key
@@ -136,7 +136,7 @@ class Programs:
         )
         state, lanes = init.out_info, self.group.recipe.needs(lanes)
         of_each = lambda dtype: jax.ShapeDtypeStruct((size,), dtype)
-        train = train_program().lower(
+        train = train_lanes.lower(
             lanes=lanes, state=state, totals={name: of_each(jnp.result_type(float)) for name in self.names},
             diverged=of_each(jnp.int32), **self._batches(self.plan, 0, 1), **self.static,
         )  # fmt: skip

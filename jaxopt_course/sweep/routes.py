@@ -13,6 +13,7 @@ import numpy as np
 import optax
 
 from jaxopt_course import checks
+from jaxopt_course.compiler import ONCE, compiled
 from jaxopt_course.problems.objective import Objective, Problem, Start
 from jaxopt_course.sweep.descents import Kernel, descend, first_states, joined, state_fields
 from jaxopt_course.sweep.flow import flow
@@ -131,7 +132,7 @@ def paths(
     return _labelled(columns, list(named), space, marks, {"function": _name(function), "steps": steps})
 
 
-@functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+@compiled(ONCE)
 def _keys(key, starts):
     """Of each start's noise: what ``fit`` makes of the key that belongs to the start."""
     return jax.vmap(lambda i: jax.random.split(jax.random.fold_in(key, i))[1])(starts)

@@ -6,7 +6,6 @@ stopping criteria are inside, and the number of steps is an argument, so that no
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,31 +15,25 @@ import numpy as np
 import optax
 from optax.tree_utils import NamedTupleKey
 
+from jaxopt_course.compiler import compiled, of_steps
 from jaxopt_course.problems.objective import num_examples
-from jaxopt_course.training import compiler
 from jaxopt_course.training.step import TRACES, Program, Report, TrainState, train_step
 from jaxopt_course.transform import hyperparams
 from jaxopt_course.transform.leaves import cast_like
 from jaxopt_course.types import Batch, OptState
 
-__all__ = ["block_size", "chunk_program", "run_chunk"]
+__all__ = ["block_size", "run_chunk"]
 
 FOUND = ("step_size", "status", "scale")  # fields of states that the history shows
 BLOCK = 1024  # examples gathered at a time
 DRAWS = np.uint32(2**32 - 1)  # folded into the key of draws: no step is called so, and steps' own keys are the model's
 
 
-@functools.cache
-def chunk_program() -> Any:
-    """:func:`run_chunk`, compiled; made when there is something to run, as only then it is known where."""
-    return jax.jit(
-        run_chunk,
-        static_argnames=("program", "capacity"),
-        donate_argnames=("state",),
-        compiler_options=compiler.options(compiler.OF_STEPS),
-    )
-
-
+@compiled(
+    lambda program, state, *_, **__: of_steps(state.params),
+    static_argnames=("program", "capacity"),
+    donate_argnames=("state",),
+)
 def run_chunk(program, state, data, regularizer, criteria, memory, rows, count, fired, sampler=None, probes=None, *, capacity):
     """Up to ``count`` ≤ ``capacity`` steps as one compiled loop.
 

@@ -19,7 +19,7 @@ from jaxopt_course import checks
 from jaxopt_course.probes.definition import Probe, named
 from jaxopt_course.problems.objective import Objective
 from jaxopt_course.training import stopping
-from jaxopt_course.training.chunk import chunk_program
+from jaxopt_course.training.chunk import run_chunk
 from jaxopt_course.training.history import labelled
 from jaxopt_course.training.state import as_transformation, owned, with_probes
 from jaxopt_course.training.step import RESERVED, Program, TrainState, takes_extra_arguments
@@ -158,7 +158,7 @@ def minimize(
     program = Program(objective, optimizer.update, takes_extra_arguments(optimizer), record=("params", "gradient_norm"))
     memory = tuple(criterion.start() for criterion in criteria)
     capacity = max(64, 1 << (steps - 1).bit_length())
-    state, _, *outcome = chunk_program()(
+    state, _, *outcome = run_chunk(
         program, state, data, None, criteria, memory, None, np.int32(steps), np.int32(-1), None, probes, capacity=capacity
     )
     records, done, fired = jax.device_get(outcome)

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -20,7 +19,7 @@ from jaxopt_course.probes.definition import Probe
 from jaxopt_course.problems.objective import Problem
 from jaxopt_course.training import stopping
 from jaxopt_course.training.checkpoint import Saver
-from jaxopt_course.training.chunk import chunk_program
+from jaxopt_course.training.chunk import run_chunk
 from jaxopt_course.training.history import Log
 from jaxopt_course.training.progress import Progress
 from jaxopt_course.training.result import Moment, NonFiniteError, Result, evaluate_split
@@ -153,7 +152,7 @@ class Run:
 
     def _send(self, start: int, count: int, evaluating: bool) -> None:
         capacity = self._capacity(start)
-        self.state, self.memory, records, done, self.fired = chunk_program()(
+        self.state, self.memory, records, done, self.fired = run_chunk(
             self.program, self.state, self.train_data, self.problem.regularizer, self.in_step, self.memory,
             self._rows(start, count, capacity), np.int32(count), self.fired, self.sampler, self.options.probes,
             capacity=capacity,
@@ -244,8 +243,6 @@ class Run:
         self.failed, self.stopped = True, f"{what} at step {self.here}; first non-finite parameter: {leaf}"
 
     def _bad_leaf(self) -> str | None:
-        if _all_finite(self.state.params):
-            return None
         leaves = jax.tree_util.tree_leaves_with_path(self.state.params)
         return next((jax.tree_util.keystr(p) or "params" for p, x in leaves if not np.isfinite(np.asarray(x)).all()), None)
 
@@ -268,11 +265,6 @@ class Run:
             advice = "A smaller learning rate may help; nonfinite='stop' or 'continue' does not raise"
             raise NonFiniteError(f"fit: {self.stopped}. {advice}", result)
         return result
-
-
-@jax.jit
-def _all_finite(tree: Any) -> jax.Array:
-    return jnp.all(jnp.array([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]))
 
 
 def _copied(tree: Any) -> Any:

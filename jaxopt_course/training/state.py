@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxopt_course.compiler import ONCE, compiled
 from jaxopt_course.probes.definition import Probe, start
 from jaxopt_course.problems.objective import Problem
 from jaxopt_course.training.samplers import Plan
@@ -144,7 +145,9 @@ def as_key(where: str, key: Any) -> Key:
     return jnp.asarray(key)
 
 
-_split = jax.jit(lambda key: tuple(jax.random.split(key)), compiler_options={"xla_backend_optimization_level": 0})
+@compiled(ONCE)
+def _split(key: Key) -> tuple[Key, Key]:
+    return tuple(jax.random.split(key))
 
 
 def _outline(state: Any) -> str:

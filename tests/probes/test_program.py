@@ -8,7 +8,7 @@ import pytest
 
 import jaxopt_course as jc
 from jaxopt_course.training import Program
-from jaxopt_course.training.chunk import chunk_program
+from jaxopt_course.training.chunk import run_chunk
 from jaxopt_course.training.state import with_probes
 
 P = jc.probes
@@ -32,7 +32,7 @@ def lowered(problem, optimizer, probes):
     train = jax.tree.map(jnp.asarray, problem.data.train)
     rows = np.zeros((8, 4), np.int32), np.full((8, 4), 0.25, np.float32)
     arguments = (program, state, train, problem.regularizer, (), (), rows, np.int32(8), np.int32(-1), None)
-    return chunk_program().lower(*arguments, *([probes] if probes else []), capacity=8).as_text()
+    return run_chunk.lower(*arguments, *([probes] if probes else []), capacity=8).as_text()
 
 
 def test_without_probes_the_program_has_nothing_of_them(curve):

@@ -63,10 +63,10 @@ def test_integers_booleans_and_strings_compile_once_for_each_value(problems, tra
 
 def test_what_no_configuration_changes_has_no_lane_axis(problems):
     found = runner(problems.model(), lambda rate: optax.MultiSteps(optax.adam(rate), 3), jc.grid(rate=[0.1, 0.2]))
-    state = population.init_lanes.eval_shape(
+    state = population.init_lanes.lower(
         make=found.group.make, starts=False, lanes=found.group.lanes, start=found._start(np.zeros(1, int)),
         key=found.keys[0][1], **found.static,
-    )  # fmt: skip
+    ).out_info  # fmt: skip
     counters = [leaf for leaf in state.opt_state if jnp.issubdtype(leaf.dtype, jnp.integer)]
     assert len(counters) >= 3
     assert all(leaf.shape == () for leaf in (*counters, state.step))

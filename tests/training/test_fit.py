@@ -11,7 +11,7 @@ import pytest
 import jaxopt_course as jc
 from jaxopt_course.training import run as engine
 from jaxopt_course.training import samplers as sampling
-from jaxopt_course.training.chunk import chunk_program
+from jaxopt_course.training.chunk import run_chunk
 
 
 def assert_equal(a, b):
@@ -81,7 +81,7 @@ def test_full_batches_are_not_gathered():
 
     def temporary_bytes(rows):
         arguments = (program, state, problem.data.train, None, (), (), rows, np.int32(1), np.int32(-1))
-        return chunk_program().lower(*arguments, capacity=1).compile().memory_analysis().temp_size_in_bytes
+        return run_chunk.lower(*arguments, capacity=1).compile().memory_analysis().temp_size_in_bytes
 
     data_bytes = 4 * n * d
     assert temporary_bytes(None) < data_bytes / 4
@@ -233,7 +233,7 @@ def test_the_runs_own_buffers_are_donated(problems):
     state = jc.init_state(problem, optimizer)
     program = jc.training.Program(problem.objective, optimizer.update, True)
     train = problem.data.train
-    chunk_program()(program, state, train, None, (), (), None, np.int32(1), np.int32(-1), capacity=4)
+    run_chunk(program, state, train, None, (), (), None, np.int32(1), np.int32(-1), capacity=4)
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves((state.params, state.opt_state)))
     assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(train))
 
@@ -253,8 +253,7 @@ def test_numpy_data_go_to_the_device_once(problems, monkeypatch):
     on_host = jax.tree.map(np.asarray, problems.data())
     problem = jc.Problem.from_loss(lambda p, b: (b["x"] @ p["w"] + p["b"] - b["y"]) ** 2, problems.start, on_host)
     seen = []
-    run = chunk_program()
-    monkeypatch.setattr(engine, "chunk_program", lambda: lambda *a, **k: seen.append(a[2]) or run(*a, **k))
+    monkeypatch.setattr(engine, "run_chunk", lambda *a, **k: seen.append(a[2]) or run_chunk(*a, **k))
     result = jc.fit(problem, jc.sgd(0.02), batch_size=10, epochs=4)
     assert len(seen) > 1
     assert all(chunk["x"] is seen[0]["x"] and isinstance(chunk["x"], jax.Array) for chunk in seen)
