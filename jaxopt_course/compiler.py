@@ -14,14 +14,14 @@ from typing import Any
 
 import jax
 
-__all__ = ["OLDER", "ONCE", "Compiled", "Options", "compiled", "of_lanes", "of_steps", "options"]
+__all__ = ["OLDER", "ONCE", "Compiled", "Options", "compiled", "of_lanes", "of_pass", "of_steps", "options"]
 
 Options = tuple[tuple[str, str | bool | int], ...]
 
 YNN = "xla_cpu_experimental_ynn_fusion_type"  # what the library gets, separated by commas
 OLDER: Options = (("xla_cpu_use_fusion_emitters", False),)  # of a small program that runs often
 ONCE: Options = (*OLDER, ("xla_backend_optimization_level", 0))  # of a program that runs once or twice
-FEW = 2**16  # numbers that a step changes: with fewer, the older emitters' steps are faster, too
+FEW = 2**16  # numbers: of a step that changes fewer, the older emitters' code is faster, too
 
 
 def of_steps(params: Any) -> Options:
@@ -34,8 +34,17 @@ def of_lanes(params: Any) -> Options:
     return ((YNN, "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"), *_of_size(params))
 
 
+def of_pass(data: Any) -> Options:
+    """For a program that sees a split once in an epoch: over little data, it is over before better code would compile."""
+    return ONCE if _size(data) < FEW else ()
+
+
 def _of_size(params: Any) -> Options:
-    return OLDER if sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)) < FEW else ()
+    return OLDER if _size(params) < FEW else ()
+
+
+def _size(tree: Any) -> int:
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
 
 
 @functools.cache

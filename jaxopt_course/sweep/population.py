@@ -156,7 +156,7 @@ def evaluate_lanes(problem, varying, lanes, model, data, *, batch_size):
 
     def one(lane, model):
         objective, regularizer = problem(lane)
-        values = evaluate(objective, *_turned(model), data, regularizer, batch_size=batch_size)
+        values = evaluate.function(objective, *_turned(model), data, regularizer, batch_size=batch_size)
         return {name: value for name, value in values.items() if name != "objective" or regularizer is not None}
 
     across = jax.vmap(one, in_axes=(0, _axes(varying, model)))

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxopt_course.compiler import compiled, of_pass
 from jaxopt_course.probes.definition import UNKNOWN, Observation, Probe, observe
 from jaxopt_course.problems.objective import Evaluation, Objective, Problem, num_examples
 from jaxopt_course.transform import gradient_point, hyperparams
@@ -168,7 +169,7 @@ def _losses(objective, model_state, params, batch, key=None):
     return objective(params, model_state, batch, key=key, train=key is not None).losses
 
 
-@functools.partial(jax.jit, static_argnames=("objective", "batch_size"))
+@compiled(lambda _, __, ___, data, *____, **_____: of_pass(data), static_argnames=("objective", "batch_size"))
 def evaluate(objective, params, model_state, data, regularizer, *, batch_size):
     """Loss, objective and metrics over a whole split; no randomness, no batch statistics updated.
 
