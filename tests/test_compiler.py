@@ -6,7 +6,7 @@ import pytest
 
 from jaxopt_course import compiler
 
-FEW, MANY = jnp.zeros(10), jnp.zeros(compiler.FEW)
+FEW, MANY = jnp.zeros(10), jnp.zeros(2 * compiler.FEW)
 KINDS = {
     "once": compiler.ONCE,
     **{f"{name}, {size}": of(params) for name, of in (("steps", compiler.of_steps), ("lanes", compiler.of_lanes))

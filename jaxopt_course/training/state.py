@@ -18,7 +18,7 @@ from jaxopt_course.training.samplers import Plan
 from jaxopt_course.training.step import TrainState
 from jaxopt_course.types import Key
 
-__all__ = ["as_key", "as_transformation", "check_state", "init_state", "owned", "with_probes", "with_sampler"]
+__all__ = ["as_key", "as_transformation", "check_state", "init_state", "owned", "split", "with_probes", "with_sampler"]
 
 
 def init_state(problem: Problem, optimizer: optax.GradientTransformation, key: int | Key = 0) -> TrainState:
@@ -28,7 +28,7 @@ def init_state(problem: Problem, optimizer: optax.GradientTransformation, key: i
         problem, optimizer: what to train, and how.
         key: an integer or a JAX key: split into one for the parameters and one for order and dropout.
     """
-    init_key, run_key = _split(as_key("init_state", key))
+    init_key, run_key = split(as_key("init_state", key))
     params, model_state = problem.init(init_key)
     return owned(TrainState(params, model_state, optimizer.init(params), run_key, jnp.zeros((), jnp.int32)))
 
@@ -146,7 +146,8 @@ def as_key(where: str, key: Any) -> Key:
 
 
 @compiled(ONCE)
-def _split(key: Key) -> tuple[Key, Key]:
+def split(key: Key) -> tuple[Key, Key]:
+    """Two keys of one."""
     return tuple(jax.random.split(key))
 
 
