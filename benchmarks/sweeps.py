@@ -3,7 +3,8 @@
 Every peer waits in its own process (:mod:`.worker`), compiled and warm; a round asks each for its trainings, in turn. A peer
 that trains one rate after another is asked for a share of them, since its time is proportional to their number.
 
-Of 1 000 configurations also the peak memory, as the system counts it, against the budget that the sweep is given.
+Also what compiling takes, of a sweep and of one fit, in fresh processes; and of 1 000 configurations the peak memory, as the
+system counts it, against the budget that the sweep is given.
 """
 
 from __future__ import annotations
@@ -69,6 +70,17 @@ def memory(configurations: int) -> dict:
     return json.loads(subprocess.run(command, check=True, cwd=machine.ROOT, capture_output=True, text=True).stdout)
 
 
+def compiling(name: str, rounds: int) -> dict:
+    """Seconds spent compiling by fresh processes: a sweep's, one fit's, and their ratio."""
+
+    def once(kind: str) -> float:
+        command = [sys.executable, "-m", "benchmarks.scripts.sweep_compile", name, kind]
+        return float(subprocess.run(command, check=True, cwd=machine.ROOT, capture_output=True, text=True).stdout)
+
+    seconds = statistics.interleave({kind: (lambda kind=kind: once(kind)) for kind in ("sweep", "fit")}, rounds)
+    return seconds | {"sweep_over_fit": statistics.ratio(seconds["sweep"], seconds["fit"])}
+
+
 def _entry(row: SweepRow, peer: str, about: dict, times: dict[str, list[float]]) -> dict:
     compared = OURS in times and peer != OURS
     return {
@@ -111,6 +123,9 @@ def main() -> None:
         measured = measure(ROWS[name], arguments.peers, rounds, share, populations)
         record["versions"] |= measured.pop("versions")
         record["rows"][name] = {"title": ROWS[name].title, **measured}
+        if OURS in arguments.peers:
+            compiled = record["rows"][name]["compiling"] = compiling(name, rounds)
+            print(f"  a sweep compiles {statistics.show(compiled['sweep_over_fit'])} times as long as one fit")
         for count, ratio in measured["per_training_over_64"].items():
             print(f"  {count} configurations take, each, {statistics.show(ratio)} times what each of 64 takes")
         for count in populations:
