@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+import scipy.stats
 
 
 def interleave(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
@@ -24,6 +25,12 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 def ratio(numerator: Sequence[float], denominator: Sequence[float]) -> dict[str, float]:
     """The spread of the ratios, round by round."""
     return spread(np.divide(numerator, denominator))
+
+
+def interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
+    """Where the median lies, by the bootstrap."""
+    found = scipy.stats.bootstrap((values,), np.median, confidence_level=confidence, rng=0).confidence_interval
+    return float(found.low), float(found.high)
 
 
 def show(s: Mapping[str, float], digits: int = 2, unit: str = "") -> str:

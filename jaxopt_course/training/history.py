@@ -58,7 +58,7 @@ class Log:
         columns = {k: np.concatenate([chunk[k] for chunk in self.steps]) for k in (self.steps[0] if self.steps else {})}
         columns.setdefault("loss", np.zeros(0))
         columns.setdefault("objective", columns["loss"])
-        gradients = self.first_step + np.cumsum([0, *columns.pop("gradient_evaluations", np.ones(done, int))])
+        gradients = np.cumsum(np.append(self.first_step, columns.pop("gradient_evaluations", np.ones(done, int))))
         steps = self.first_step + np.arange(1, done + 1)
         columns |= {k: np.broadcast_to(np.asarray(v), (done,)) for k, v in self.constants.items() if k not in columns}
         evaluated = np.array([step for step, _ in self.evaluations], dtype=int)
@@ -78,10 +78,10 @@ class Log:
         }
         variables = {k: labelled(k, v) for k, v in columns.items()} | {k: ("epoch", v) for k, v in validation.items()}
         dataset = xr.Dataset(variables, coordinates, attributes)
-        for name in dataset.variables:
-            dataset[name].attrs.update(self.probes.get(str(name), {"description": _describe(str(name))}))
+        for name, variable in dataset.variables.items():
+            variable.attrs |= self.probes.get(str(name), {"description": _describe(str(name))})
             if name in UNITS:
-                dataset[name].attrs["units"] = UNITS[str(name)]
+                variable.attrs["units"] = UNITS[str(name)]
         return dataset
 
     def _seconds(self, steps: np.ndarray) -> np.ndarray:
