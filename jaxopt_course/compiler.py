@@ -2,7 +2,8 @@
 
 On a CPU, XLA hands products and reductions to a library (YNN). A reduction over a mini-batch is over before the library has
 begun; and a layer's product, of many examples and few units, is slower there than in Eigen when another process wants a core.
-Its newer emitters of loops take half as long again to compile a step as the older ones, and are faster with large arrays only.
+Its newer emitters of loops take half as long again to compile a small network's step as the older ones, and are faster with
+large arrays only; but of many arrays each takes the older ones several times as long.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ YNN = "xla_cpu_experimental_ynn_fusion_type"  # what the library gets, separated
 OLDER: Options = (("xla_cpu_use_fusion_emitters", False),)  # of a small program that runs often
 ONCE: Options = (*OLDER, ("xla_backend_optimization_level", 0))  # of a program that runs once or twice
 FEW = 2**16  # numbers: of a step that changes fewer, the older emitters' code is faster, too
+FEW_ARRAYS = 16  # of a step that changes more, the newer emitters compile faster
 
 
 def of_steps(params: Any) -> Options:
@@ -44,7 +46,7 @@ def of_pass(data: Any) -> Options:
 
 
 def _of_size(params: Any, few: int = FEW) -> Options:
-    return OLDER if _size(params) < few else ()
+    return OLDER if _size(params) < few and len(jax.tree.leaves(params)) <= FEW_ARRAYS else ()
 
 
 def _size(tree: Any) -> int:

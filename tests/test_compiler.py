@@ -26,6 +26,10 @@ def test_the_number_of_parameters_decides():
     assert compiler.of_lanes(FEW) != compiler.of_lanes([MANY, FEW])
 
 
+def test_so_does_the_number_of_arrays():
+    assert compiler.of_steps([FEW] * (compiler.FEW_ARRAYS + 1)) == compiler.of_steps(MANY) != compiler.of_steps([FEW] * 4)
+
+
 @on_a_cpu
 def test_a_steps_product_is_not_given_to_the_library():
     x, w = jnp.ones((64, 784)), jnp.ones((784, 128))
