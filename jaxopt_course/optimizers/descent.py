@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import optax
 
-from jaxopt_course.transform import optimizer, scale_leaves
+from jaxopt_course.transform import map_leaves, optimizer
 from jaxopt_course.types import NonNegative
 
 __all__ = ["scale_by_learning_rate", "sgd"]
+
+
+def _downhill(u, learning_rate):
+    return (-(learning_rate * u),)  # −α would be worked out before a loop of steps, and moving it there takes XLA long
 
 
 @optimizer
@@ -32,7 +36,7 @@ def scale_by_learning_rate(learning_rate: NonNegative):
     """
 
     def update(updates, state, params=None):
-        return scale_leaves(-learning_rate, updates), state
+        return map_leaves(_downhill, updates, learning_rate=learning_rate)[0], state
 
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
 

@@ -47,7 +47,7 @@ def _rate_inside(g, m, learning_rate, momentum, dampening=None):
 
 def _rate_outside(g, m, learning_rate, momentum, dampening=None):
     m = momentum * m + _dampened(g, dampening)
-    return -learning_rate * m, m
+    return -(learning_rate * m), m
 
 
 def _dampened(g, dampening):
@@ -65,7 +65,7 @@ def _shifted_inside(g, m, learning_rate, momentum):
 
 def _shifted_outside(g, m, learning_rate, momentum):
     m = momentum * m + g
-    return -learning_rate * (g + momentum * m), m
+    return -(learning_rate * (g + momentum * m)), m
 
 
 def _accumulate(equation, state_class, accumulator_dtype, **numbers):

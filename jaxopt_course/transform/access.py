@@ -170,7 +170,7 @@ def _nodes(opt_state: OptState, prefix: tuple[str, ...] = ()) -> list[tuple[tupl
 
 def _last_values(node: Any) -> dict[str, Any]:
     if isinstance(node, HyperparamsState):
-        return node.values(jnp.maximum(node.step - 1, 0) if node.scheduled else node.step)
+        return node.values(None if node.step is None else jnp.maximum(node.step - 1, 0))
     return dict(node.hyperparams)
 
 

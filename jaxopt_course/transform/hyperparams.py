@@ -68,19 +68,19 @@ class HyperparamsState:
     """The state of every optimizer of ours.
 
     Attributes:
-        step: updates done, int32.
+        step: updates done, int32, if schedules ask for it; else None.
         hyperparams: name → array, :class:`~jaxopt_course.types.Schedule`, other parametric functions (whose numbers may be
             schedules, too), or None.
         inner: the method's own state.
         rule: the factory and its static arguments (static).
     """
 
-    step: jax.Array
+    step: jax.Array | None
     hyperparams: dict[str, Any]
     inner: Any
     rule: Rule
 
-    def values(self, step: jax.Array, dtype: Any = None) -> dict[str, Any]:
+    def values(self, step: jax.Array | None, dtype: Any = None) -> dict[str, Any]:
         """The hyperparameters' values at ``step``."""
         dtype = dtype or jnp.result_type(float)
         value = lambda leaf: jnp.asarray(leaf(step) if isinstance(leaf, Schedule) else leaf).astype(dtype)
@@ -105,7 +105,9 @@ class Init:
     def __call__(self, params: Params) -> Any:
         check_floating(f"{self.rule.name}.init", params)
         numbers = jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(float)), self.hyperparams)
-        state = HyperparamsState(jnp.zeros((), jnp.int32), numbers, None, self.rule)
+        state = HyperparamsState(None, numbers, None, self.rule)
+        if state.scheduled:
+            state = dataclasses.replace(state, step=jnp.zeros((), jnp.int32))
         inner = self.rule.build(state.values(state.step, real_dtype(params))).init(params)
         return dataclasses.replace(state, inner=inner)
 
@@ -128,7 +130,8 @@ class Update:
         transform = self.rule.build(state.values(state.step, real_dtype(updates)))
         new, inner = transform.update(updates, state.inner, params, **extra)
         new, inner = cast_like(new, updates), cast_like(inner, state.inner)
-        return new, dataclasses.replace(state, step=state.step + 1, inner=inner)
+        step = None if state.step is None else state.step + 1
+        return new, dataclasses.replace(state, step=step, inner=inner)
 
 
 def optimizer(

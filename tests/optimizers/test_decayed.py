@@ -178,9 +178,9 @@ def test_what_is_off_is_not_in_the_state():
     """A dialect's keyword costs nothing where it is not used."""
     params = jnp.zeros(3)
     size = lambda tx: len(jax.tree.leaves(tx.init(params)))
-    assert size(jc.momentum(0.1)) == 4  # m, the step, α, μ
-    assert size(jc.momentum(0.1, dampening=0.5)) == 5
-    assert size(jc.momentum(0.1, dampening=0.5, dampen_first=False)) == 6
+    assert size(jc.momentum(0.1)) == 3  # m, α, μ
+    assert size(jc.momentum(0.1, dampening=0.5)) == 4
+    assert size(jc.momentum(0.1, dampening=0.5, dampen_first=False)) == 5
     assert size(jc.scale_by_rmsprop(bias_correction=True)) == size(jc.scale_by_rmsprop()) + 1
     assert size(jc.scale_by_rmsprop(centred=True)) == size(jc.scale_by_rmsprop()) + 1
     assert size(jc.adam(0.1, eps_before_correction=True)) == size(jc.adam(0.1))
