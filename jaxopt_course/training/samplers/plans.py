@@ -75,6 +75,16 @@ class Plan:
         return tuple(out)
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """What decides, with the seed, which examples a step sees."""
+        return {
+            "batch_size": self.batch_size if isinstance(self.batch_size, int) else str(self.batch_size),
+            "drop_remainder": self.drop_remainder,
+            "sampler": type(self.sampler).__name__,
+            "num_examples": self.num_examples,
+        }
+
+    @property
     def steps_per_epoch(self) -> int:
         """Of the first stage."""
         return self.stages[0].steps_per_epoch
