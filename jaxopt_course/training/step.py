@@ -22,6 +22,7 @@ from jaxopt_course.compiler import compiled, of_pass
 from jaxopt_course.probes.definition import UNKNOWN, Observation, Probe, observe
 from jaxopt_course.problems.objective import Evaluation, Objective, Problem, given_losses, num_examples
 from jaxopt_course.transform import gradient_point, hyperparams
+from jaxopt_course.transform.chain import takes_extra_arguments
 from jaxopt_course.types import Batch, Key, ModelState, OptState, Params, Updates
 
 __all__ = [
@@ -211,11 +212,6 @@ def metric_names(problem: Problem) -> list[str]:
     names = jax.eval_shape(metrics, jax.random.key(0))
     given = [name for name, _ in getattr(problem.metrics, "table", ())]  # in the order given; JAX sorts
     return given or list(names)
-
-
-def takes_extra_arguments(optimizer: optax.GradientTransformation) -> bool:
-    """Whether ``update`` takes optax's extra arguments (value, grad, value_fn)."""
-    return isinstance(optimizer, optax.GradientTransformationExtraArgs)
 
 
 def averages(objective: Objective, outcome: Evaluation, batch: Batch, weights: jax.Array | None) -> dict[str, jax.Array]:
