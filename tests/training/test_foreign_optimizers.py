@@ -90,6 +90,15 @@ def test_a_line_search_falls_at_every_full_step_and_counts_its_evaluations(probl
     assert result.history.epoch_gradient_evaluations[-1] == taken.sum()
 
 
+def test_a_run_that_goes_on_counts_one_gradient_for_each_earlier_step_and_says_so(problems):
+    problem, options = problems.least_squares(), {"sampler": jc.samplers.full(), "steps": 4}
+    first = jc.fit(problem, OPTIMIZERS["backtracking"], **options)
+    rest = jc.fit(problem, OPTIMIZERS["backtracking"], state=first.state, **options).history.gradient_evaluations
+    assert first.history.gradient_evaluations[-1] > 4
+    assert rest[0] >= 4 + 1
+    assert "an earlier run's steps count one each" in rest.description
+
+
 def test_without_a_line_search_a_step_is_one_gradient(problems):
     history = jc.fit(problems.least_squares(), optax.MultiSteps(optax.sgd(0.01), 2), batch_size=10, epochs=2).history
     np.testing.assert_array_equal(history.gradient_evaluations, history.step)
