@@ -105,7 +105,9 @@ def test_a_scalar_loss_that_does_not_say_so_is_refused_rather_than_miscounted(pr
     mean = lambda outputs, batch: jnp.mean((outputs - batch["y"]) ** 2)
     plain = problems.model()
     problem = jc.Problem(plain.init, plain.apply, mean, plain.data)
-    with pytest.raises(ValueError, match=r"the loss must be one value for each of the 10 examples.*shape \(\).*coupled=True"):
+    with pytest.raises(
+        ValueError, match=r"the loss must be one value for each of the 11 examples.*shape \(\).*coupled=True"
+    ):  # of validation, which comes first
         jc.fit(problem, jc.sgd(0.01), batch_size=10, epochs=1)
 
 
