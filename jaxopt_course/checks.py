@@ -105,17 +105,17 @@ def check_number(
         raise ValueError(f"{where}: {name} must be {accepted}; got {value!r}")
 
 
-def check_positive_integer(where: str, name: str, value: Any, *, maximum: int | None = None) -> int:
-    """``value`` as an int, if it is an integer from 1 to ``maximum``.
+def check_positive_integer(where: str, name: str, value: Any, *, minimum: int = 1, maximum: int | None = None) -> int:
+    """``value`` as an int, if it is an integer from ``minimum`` to ``maximum``.
 
     >>> check_positive_integer("fit", "batch_size", 0)
     Traceback (most recent call last):
     ValueError: fit: batch_size must be an integer >= 1; got 0
     """
-    accepted = "an integer >= 1" if maximum is None else f"an integer from 1 to {maximum}"
+    accepted = f"an integer >= {minimum}" if maximum is None else f"an integer from {minimum} to {maximum}"
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{where}: {name} must be {accepted}; got {value!r}")
-    if value < 1 or (maximum is not None and value > maximum):
+    if value < minimum or (maximum is not None and value > maximum):
         raise ValueError(f"{where}: {name} must be {accepted}; got {value!r}")
     return int(value)
 

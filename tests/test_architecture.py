@@ -153,7 +153,7 @@ def test_import_loads_nothing_heavy():
 
 
 def test_import_costs_little_over_jax_and_optax():
-    """0.3 s of the processor at most; the best of five, so that a busy machine does not decide."""
+    """0.3 s of processor time at most; the best of five, so that a busy machine does not decide."""
     code = "import jax, optax, time; t = time.process_time(); import jaxopt_course; print(time.process_time() - t)"
     assert min(float(run(code)) for _ in range(5)) <= 0.3
 

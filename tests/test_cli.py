@@ -161,7 +161,7 @@ BAD = {
     "epochs 0": (["fit", "--epochs", "0"], "error: fit: epochs must be an integer >= 1; got 0"),
     "epochs 0 in a race": (["race", "--epochs", "0"], "error: race: epochs must be an integer >= 1; got 0"),
     "batch size": (["fit", "--batch-size", "5000"], "error: fit: batch_size must be an integer from 1 to 1080; got 5000"),
-    "learning rate": (["fit", "--learning-rate", "-1"], "error: fit: learning_rates must be a number > 0; got -1.0"),
+    "learning rate": (["fit", "--learning-rate", "-1"], "error: fit: --learning-rate must be a number > 0; got -1.0"),
     "axis without values": (["sweep", "--axis", "learning_rate"], "error: sweep: --axis must be name=log:LOW:HIGH:COUNT"),
     "axis of words": (["sweep", "--axis", "learning_rate=log:a:b:3"], "error: sweep: --axis must be name=log:LOW:HIGH:COUNT"),
     "axis without a count": (["sweep", "--axis", "learning_rate=log:1:2"], "log takes LOW:HIGH:COUNT"),
@@ -189,7 +189,16 @@ BAD = {
     "sweep's output": (["sweep", "--output", "/proc/x/sweep.nc"], "error: cannot write '/proc/x/sweep.nc': there is no"),
     "sweep's plot": (["sweep", "--plot", "sweep.pdf"], "error: sweep: --plot must end in .png or .html; got 'sweep.pdf'"),
     "sweep's top": (["sweep", "--top", "0"], "error: sweep: top must be an integer >= 1; got 0"),
-    "one seed": (["race", "--seeds", "1"], "error: race: seeds must be an integer >= 2, for an interval; got 1"),
+    "one seed": (["race", "--seeds", "1"], "error: race: seeds must be an integer >= 2; got 1"),
+    "no seeds": (["race", "--seeds", "0"], "error: race: seeds must be an integer >= 2; got 0"),
+    "one file for two": (
+        ["race", "--report", "same.html", "--picture", "./same.html"],
+        "error: race: --report and --picture must be different files; got 'same.html' for both",
+    ),
+    "one file of a fit": (["fit", "--picture", "a", "--history", "a"], "fit: --picture and --history must be different files"),
+    "one file of a sweep": (
+        ["sweep", "--output", "a.png", "--plot", "a.png"], "error: sweep: --output and --plot must be different files",
+    ),
 }  # fmt: skip
 
 

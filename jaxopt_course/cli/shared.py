@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["EPOCHS", "compilation_cache", "problem", "save"]
+__all__ = ["EPOCHS", "check_writable", "compilation_cache", "problem", "save"]
 
 EPOCHS = {"fashion-mnist": 5}
 
@@ -39,6 +39,20 @@ def problem(name: str, model: str | None, folder: Path | None, swept: Iterable[s
         options["folder"] = folder
     make = functools.partial(PROBLEMS[name][0], **options)
     return make if set(swept) & inspect.signature(make).parameters.keys() else make()
+
+
+def check_writable(where: str, **paths: Path | None) -> None:
+    """Raise unless each path that is given could be written, and they are different files: before the training, not after.
+
+    Raises:
+        ValueError: two are one file. OSError: one cannot be written.
+    """
+    from jaxopt_course.report import files
+
+    taken: dict[Path, str] = {}
+    for name, path in paths.items():
+        if path is not None and (other := taken.setdefault(files.writable(path), name)) != name:
+            raise ValueError(f"{where}: --{other} and --{name} must be different files; got {str(path)!r} for both")
 
 
 def save(figure: Any, path: Path) -> None:

@@ -76,8 +76,7 @@ def sweep(
     checks.check_positive_integer("sweep", "top", top)
     if memory is not None:
         checks.check_number("sweep", "--memory", memory, checks.Interval(0, open_low=True))
-    for path in filter(None, (output, plot)):
-        files.writable(path)  # found out before the training, not after
+    shared.check_writable("sweep", output=output, plot=plot)
     if plot and plot.suffix not in (".png", ".html"):
         raise ValueError(f"sweep: --plot must end in .png or .html; got {str(plot)!r}")
     if metric.startswith("test_"):

@@ -48,11 +48,9 @@ def race(
         cache: keep compiled programs in the user's cache folder.
     """
     import jaxopt_course as jc
-    from jaxopt_course.report import files
 
     shared.compilation_cache(cache)
-    for path in (report, picture):
-        files.writable(path)  # found out before the training, not after
+    shared.check_writable("race", report=report, picture=picture)
     names = "all" if optimizers == ("all",) else optimizers
     outcome = jc.race(
         shared.problem(problem, model, folder),
@@ -103,12 +101,14 @@ def fit(
         cache: keep compiled programs in the user's cache folder.
     """
     import jaxopt_course as jc
+    from jaxopt_course import checks
     from jaxopt_course.race import contestants
     from jaxopt_course.report import files
 
     shared.compilation_cache(cache)
-    for path in filter(None, (picture, history)):
-        files.writable(path)
+    shared.check_writable("fit", picture=picture, history=history)
+    if learning_rate is not None:
+        checks.check_number("fit", "--learning-rate", learning_rate, checks.Interval(0, open_low=True))
     (entrant,) = contestants([optimizer], None if learning_rate is None else [learning_rate], where="fit")
     if learning_rate is not None and math.isnan(entrant.learning_rates[0]):
         raise ValueError(f"fit: {optimizer} has no learning rate; got learning_rate={learning_rate:g}")

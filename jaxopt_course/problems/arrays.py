@@ -143,6 +143,8 @@ def _pair(where: str, split: str, arrays: Sequence[Any]) -> tuple[np.ndarray, np
 
 def _array(where: str, name: str, value: Any) -> np.ndarray:
     """A numeric array, not empty, finite in the precision that JAX will keep it in."""
+    if value is None:
+        raise TypeError(f"{where}: {name} must be an array; got None")
     try:
         array = np.asarray(value)
     except ValueError as error:

@@ -105,9 +105,12 @@ def fashion_mnist(
     """
     if isinstance(validation, bool) or not isinstance(validation, (int, np.integer)):
         raise TypeError(f"fashion_mnist: validation must be a number of images from 0 to 59999; got {validation!r}")
+    if not (folder is None or isinstance(folder, (str, os.PathLike))):
+        raise TypeError(f"fashion_mnist: folder must be a path; got {folder!r}")
     given = folder or os.environ.get("FASHION_MNIST")
-    folder = Path(given) if given else DEBIAN_FOLDER if DEBIAN_FOLDER.is_dir() else _download()
-    data = _fashion_mnist(folder.expanduser(), int(validation))
+    place = (Path(given) if given else DEBIAN_FOLDER if DEBIAN_FOLDER.is_dir() else _download()).expanduser()
+    files = tuple(_find(place, name.removesuffix(".gz")) for name in FASHION_MNIST)
+    data = _fashion_mnist(files, tuple(_age(file) for file in files), int(validation))
     return _images("fashion_mnist", data, model, loss, metrics, regularizer)
 
 
@@ -176,6 +179,8 @@ def read_idx(path: str | Path, dimensions: int) -> np.ndarray:
             content = gzip.decompress(content)
         except (EOFError, OSError, zlib.error) as error:
             raise ValueError(f"{path}: not a whole gzip file: {error}") from error
+    if not content:
+        raise ValueError(f"{path}: is empty; expected an IDX file")
     magic, expected = int.from_bytes(content[:4]), 0x0800 + dimensions  # 08: bytes
     if magic != expected:
         raise ValueError(
@@ -206,9 +211,15 @@ def _digits() -> Data:
     return Data(*(_batch(images[rows], labels[rows]) for rows in (train, validation, test)))
 
 
+def _age(path: Path) -> tuple[int, int]:
+    """What changes when a file does."""
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size
+
+
 @functools.lru_cache(maxsize=4)
-def _fashion_mnist(folder: Path, validation: int) -> Data:
-    (images, labels), test = (_read_split(folder, name) for name in ("train", "t10k"))
+def _fashion_mnist(files: tuple[Path, ...], ages: tuple[tuple[int, int], ...], validation: int) -> Data:
+    (images, labels), test = _read_split(*files[:2]), _read_split(*files[2:])
     if not 0 <= validation < len(images):
         raise ValueError(f"fashion_mnist: validation must be from 0 to {len(images) - 1}; got {validation}")
     if not validation:
@@ -242,12 +253,13 @@ def _made_mnist1d() -> dict[str, np.ndarray]:
         np.random.set_state(states[1])  # noqa: NPY002
 
 
-def _read_split(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
+def _read_split(*files: Path) -> tuple[np.ndarray, np.ndarray]:
     """The images and labels of one split, which must agree."""
-    files = [_find(folder, f"{name}-{kind}-ubyte") for kind in ("images-idx3", "labels-idx1")]
     images, labels = read_idx(files[0], 3), read_idx(files[1], 1)
     if len(images) != len(labels) or len(images) == 0:
         raise ValueError(f"{files[0]} has {len(images)} images and {files[1]} {len(labels)} labels; expected as many, > 0")
+    if images.shape[1:] != (28, 28):
+        raise ValueError(f"{files[0]}: images must be 28 x 28; got {images.shape[1]} x {images.shape[2]}")
     if labels.max() > 9:
         raise ValueError(f"{files[1]}: labels must be from 0 to 9; got {labels.max()}")
     return images, labels

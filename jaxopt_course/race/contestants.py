@@ -53,8 +53,8 @@ def contestants(
     else:
         if not isinstance(optimizers, Iterable):
             raise TypeError(f"{where}: optimizers must be 'all', names, or name → function; got {optimizers!r}")
-        names: Iterable[Any] = [optimizers] if isinstance(optimizers, str) else optimizers
-        names = CATALOG if tuple(names) == ("all",) else names
+        names: Iterable[Any] = (optimizers,) if isinstance(optimizers, str) else tuple(optimizers)
+        names = CATALOG if names == ("all",) else names
         found = [_by_name(where, name, grid) for name in dict.fromkeys(names)]
     if not found:
         raise ValueError(f"{where}: no optimizers; give names from the catalog{checks.closest('', CATALOG)}")
@@ -62,7 +62,13 @@ def contestants(
         if not callable(contestant.factory):
             accepted = "a function from a learning rate to an optimizer"
             raise TypeError(f"{where}: {contestant.name} must be {accepted}; got {contestant.factory!r}")
-        as_transformation(f"{where}: {contestant.name}", contestant.factory(contestant.learning_rates[0]))
+        rate = contestant.learning_rates[0]
+        try:
+            made = contestant.factory(rate)
+        except Exception as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"{where}: {contestant.name}: with learning rate {rate:g} it raises: {error}") from error
+        as_transformation(f"{where}: {contestant.name}", made)
     return found
 
 

@@ -14,6 +14,7 @@ __all__ = ["Cell", "Row", "cells", "level", "race_table", "rows", "settings", "s
 
 INTERRUPTED = "This race was interrupted: shown is what had finished."
 SIGNIFICANCE = 0.05
+FEW = 4  # seeds; fewer make intervals wide
 PRINTED = 7  # columns of the terminal's table
 
 
@@ -114,7 +115,8 @@ def summary(data: RaceData) -> str:
     if diverged := [row.name for row in ranked if row not in finished]:
         parts.append(f"Without a finite result: {', '.join(diverged)}.")
     if np.isfinite(best.estimate).all():
-        parts.append(f"± is the {level(data)} interval over seeds; p: paired t-test against the best, Holm-corrected.")
+        few = f" (few: {data.attrs['seeds']}, so it is wide)" if data.attrs.get("seeds", FEW) < FEW else ""
+        parts.append(f"± is the {level(data)} interval over seeds{few}; p: paired t-test against the best, Holm-corrected.")
     return " ".join(parts)
 
 

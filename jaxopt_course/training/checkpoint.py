@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from jaxopt_course.training.step import TrainState
 if TYPE_CHECKING:
     import orbax.checkpoint as ocp
 
-__all__ = ["Saver", "restore", "resumed", "save"]
+__all__ = ["Saver", "make_folder", "restore", "resumed", "save"]
 
 EVERY = 10.0  # seconds between two checkpoints of a run, at least
 SHARE = 0.05  # of the time may go into them
@@ -39,7 +40,7 @@ def save(path: str | os.PathLike[str], state: TrainState) -> None:
         state: ``result.state``, or what a :class:`~jaxopt_course.training.loop.Step` returned.
 
     Raises:
-        TypeError: not a path, or not a state.
+        TypeError: not a path, or not a state. OSError: the folder cannot be written to.
 
     >>> import tempfile
     >>> import jaxopt_course as jc
@@ -52,8 +53,7 @@ def save(path: str | os.PathLike[str], state: TrainState) -> None:
     """
     if not isinstance(state, TrainState):
         raise TypeError(f"save: state must be a TrainState, as result.state is; got {type(state).__name__}")
-    with _manager("save", path) as manager:
-        _save(manager, state)
+    _write("save", path, state)
 
 
 def restore(path: str | os.PathLike[str], like: TrainState) -> TrainState:
@@ -84,15 +84,21 @@ def restore(path: str | os.PathLike[str], like: TrainState) -> TrainState:
         return jax.tree.map(_own, manager.restore(step, args=ocp.args.StandardRestore(like)))
 
 
-def resumed(where: str, path: Any, begin: TrainState) -> TrainState:
+def resumed(where: str, path: Any, begin: TrainState, settings: Mapping[str, Any]) -> TrainState:
     """The latest state of the run that began at ``begin``; that one, if nothing is saved.
 
+    ``settings`` are what decides which examples a step sees, as :class:`Saver` keeps them.
+
     Raises:
-        ValueError: it is of another problem, optimizer or key, or of an earlier step.
+        ValueError: it is of another problem, optimizer, key or settings, or of an earlier step.
     """
-    if _latest(where, path) is None:
+    if (step := _latest(where, path)) is None:
         return begin
     state = restore(path, begin)
+    with _manager(where, path) as manager:
+        saved = manager.metadata(step).custom_metadata or {}
+    for name in [name for name in settings if name in saved and saved[name] != settings[name]]:
+        raise ValueError(f"{where}: checkpoint {path} is of a run with {name}={saved[name]}; got {name}={settings[name]}")
     if not np.array_equal(jax.random.key_data(state.key), jax.random.key_data(begin.key)):
         raise ValueError(f"{where}: checkpoint {path} is of a run with another key")
     if state.step < begin.step:
@@ -100,17 +106,31 @@ def resumed(where: str, path: Any, begin: TrainState) -> TrainState:
     return state
 
 
-class Saver:
-    """Saves a run now and then, so that it takes little of its time."""
+def make_folder(where: str, path: Any) -> None:
+    """Make the folder that checkpoints go to, before the training.
 
-    def __init__(self, path: str | os.PathLike[str]):
-        self.path, self.saved, self.took, self.step = path, time.perf_counter(), 0.0, -1
+    Raises:
+        TypeError: not a path. OSError: it cannot be written to; names the path.
+    """
+    folder = _folder(where, path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise type(error)(f"{where}: cannot write checkpoints to {os.fspath(path)} ({error.strerror})") from error
+
+
+class Saver:
+    """Saves a run now and then, so that it takes little of its time; with its settings, for :func:`resumed` to compare."""
+
+    def __init__(self, path: str | os.PathLike[str], settings: Mapping[str, Any]):
+        self.path, self.settings, self.saved, self.took, self.step = path, settings, time.perf_counter(), 0.0, -1
 
     def see(self, state: TrainState, step: int, *, last: bool = False) -> None:
         """Save the state after ``step`` steps, if it is time to, or the ``last`` one and not saved yet."""
         began = time.perf_counter()
         if (last or began - self.saved >= max(EVERY, self.took / SHARE)) and step != self.step:
-            save(self.path, state)
+            _write("fit", self.path, state, self.settings)
             self.saved, self.step = time.perf_counter(), step
             self.took = self.saved - began
 
@@ -134,13 +154,15 @@ def _manager(where: str, path: Any) -> Iterator[ocp.CheckpointManager]:
         yield manager
 
 
-def _save(manager: ocp.CheckpointManager, state: TrainState) -> None:
+def _write(where: str, path: Any, state: TrainState, settings: Mapping[str, Any] | None = None) -> None:
     import orbax.checkpoint as ocp
 
+    make_folder(where, path)
     step = int(state.step)
-    if step in manager.all_steps():
-        manager.delete(step)
-    manager.save(step, args=ocp.args.StandardSave(state), force=True)
+    with _manager(where, path) as manager:
+        if step in manager.all_steps():
+            manager.delete(step)
+        manager.save(step, args=ocp.args.StandardSave(state), force=True, custom_metadata=dict(settings or {}))
 
 
 def _folder(where: str, path: Any) -> Path:

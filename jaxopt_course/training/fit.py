@@ -20,7 +20,7 @@ from jaxopt_course.probes.definition import Probe, named
 from jaxopt_course.problems.objective import Problem, num_examples
 from jaxopt_course.schedules.batch_size import Stages
 from jaxopt_course.training import samplers, stopping
-from jaxopt_course.training.checkpoint import Saver, resumed
+from jaxopt_course.training.checkpoint import Saver, make_folder, resumed
 from jaxopt_course.training.progress import Progress
 from jaxopt_course.training.result import Moment, Result
 from jaxopt_course.training.run import Options, Run
@@ -75,10 +75,14 @@ def fit(
             True stops the run.
         probes: what to record of each step besides, from :mod:`jaxopt_course.probes` or your own; or ``{name: probe}``. Their
             time is in the history's ``seconds``; without them nothing is added to the program.
-        state: go on from an earlier run's ``result.state`` (its key goes on too); left intact.
+        state: go on from an earlier run's ``result.state``, left intact: with its key, and with the hyperparameters in it, not
+            with ``optimizer``'s (:func:`jc.set_hyperparams <jaxopt_course.set_hyperparams>` sets others). It counts steps:
+            which epoch and which examples come next follows from their number, as if all had been of this call's
+            ``batch_size`` and ``drop_remainder``. A size that changes on the way is a schedule of sizes.
         checkpoint: a folder to save the state in: now and then, in at most a twentieth of the time, and at the end. After a
             kill, the same call goes on from there (``epochs`` and ``steps`` count from its first call, the history from this
-            one) and ends where one call would have ended, to the bit. Hyperparameters go on as saved, as with ``state``.
+            one) and ends where one call would have ended, to the bit; a call with other batches is refused. Hyperparameters
+            go on as saved, as with ``state``.
         nonfinite: what to do at the step where the loss turns non-finite: raise, or stop, or continue.
         progress: show a progress bar.
 
@@ -88,7 +92,9 @@ def fit(
     Raises:
         TypeError, ValueError: an argument is not what it should be, before anything compiles; or a scheduled hyperparameter
             leaves what it accepts within this run's steps.
-        FileNotFoundError, ValueError: ``checkpoint`` is of another problem, optimizer or key; names the leaf that differs.
+        FileNotFoundError, ValueError: ``checkpoint`` is of another problem, optimizer, key, batch size or sampler; names what
+            differs.
+        OSError: ``checkpoint`` cannot be written to.
         NonFiniteError: the loss turned non-finite; it has the run so far as ``.result``.
 
     >>> import jaxopt_course as jc
@@ -115,15 +121,17 @@ def fit(
     key = as_key("fit", key)
     state = init_state(problem, optimizer, key) if state is None else owned(check_state("fit", problem, optimizer, state))
     state = with_probes(probes, with_sampler("fit", plan, state))
-    first = int(state.step)
-    if checkpoint is not None:
-        _check_no_memory(criteria)
-        state = resumed("fit", checkpoint, state)
     plan = dataclasses.replace(
         plan,
         drop_remainder=plan.drop_remainder or problem.objective.coupled or bool(jax.tree.leaves(state.model_state)),
         seed=tuple(int(word) for word in np.ravel(jax.random.key_data(state.key))),
     )
+    first, saver = int(state.step), None
+    if checkpoint is not None:
+        _check_no_memory(criteria)
+        state = resumed("fit", checkpoint, state, plan.settings)
+        make_folder("fit", checkpoint)  # found out before the training, not after
+        saver = Saver(checkpoint, plan.settings)
     listed = batch_size.epochs if isinstance(batch_size, Stages) else 10
     total = int(steps or plan.steps(first, int(epochs or listed))) - (int(state.step) - first)
     if total < 0:
@@ -133,7 +141,6 @@ def fit(
     if problem.data.validation is None and not calls:
         interval = 0
     with Progress(total, progress, problem.name) as bar:
-        saver = None if checkpoint is None else Saver(checkpoint)
         options = Options(total, interval, criteria, calls, nonfinite, probes, saver)
         return Run(problem, optimizer, plan, state, options, bar).train()
 

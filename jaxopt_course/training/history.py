@@ -103,7 +103,8 @@ def _describe(name: str) -> str:
         "loss": "weighted mean loss of the step's batch, at the gradient point",
         "objective": "loss plus the regulariser",
         "examples": "training examples seen, this step's included",
-        "gradient_evaluations": "gradients taken so far, and evaluations in line searches",
+        "gradient_evaluations": "gradients taken so far, and evaluations in this run's line searches; an earlier run's steps "
+        "count one each",
         "step_size": "the step size that the line search found, 0 where it took no step",
         "status": "how the line search ended, a jc.linesearch.Status: "
         "0 converged, 1 not descent, 2 non finite, 3 flat, 4 budget, 5 max step",

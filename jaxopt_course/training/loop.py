@@ -48,8 +48,13 @@ class Step:
         regularizer = None if self.problem is None else self.problem.regularizer
         if not isinstance(state, TrainState):
             raise TypeError(f"make_step: state must come from step.init(...) or an earlier step; got {type(state).__name__}")
-        if not all(isinstance(leaf, ARRAYS) for leaf in jax.tree.leaves(batch)):
+        if getattr(state.step, "is_deleted", bool)():
+            raise ValueError("make_step: state was given to an earlier step, with donate=True: go on with the one it returned")
+        leaves = jax.tree.leaves(batch)
+        if not all(isinstance(leaf, ARRAYS) for leaf in leaves):
             _refuse("batch", batch)
+        if any(np.shape(leaf)[:1] == (0,) for leaf in leaves):
+            raise ValueError("make_step: batch must have at least one example; got an empty one")
         if not (weights is None or isinstance(weights, ARRAYS)):
             raise TypeError(f"make_step: weights must be an array, one number for each example, or None; got {weights!r:.100}")
         _check_keys(self.problem, batch)

@@ -208,7 +208,13 @@ def _point(start: Any) -> Params:
 def _check_value(function: Any, point: Params) -> None:
     if not callable(function):
         raise TypeError(f"minimize: function must be a function of the parameters; got {function!r}")
-    value = _values(function, point)
+    try:
+        value = _values(function, point)
+    except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError) as error:
+        raise TypeError(
+            "minimize: function must be one that JAX can trace: of jax.numpy's functions, not NumPy's, without float(...) or "
+            f"'if' on what depends on the parameters; {str(error).splitlines()[0]}"
+        ) from error
     if jnp.shape(value) != ():
         raise ValueError(f"minimize: function must return a scalar; at the start it returns shape {jnp.shape(value)}")
     if not bool(jnp.isfinite(value)):

@@ -104,7 +104,7 @@ class Run:
         self.best = next((_Best(c) for c in options.criteria if isinstance(c, stopping.EarlyStopping)), None)
         self.seconds = min((c.seconds for c in options.criteria if isinstance(c, stopping.Budget)), default=float("inf"))
         self.first = self.here = int(state.step)  # steps done, those of earlier runs included: before this run; so far
-        self.end = self.first + options.steps
+        self.called, self.end = self.first, self.first + options.steps
         constants = {k: np.array(v) for k, v in hyperparams(state.opt_state).items()}
         self.log = Log(plan, self.first, constants, {name: probe.attributes for name, probe in options.probes.items()})
         self.sampler = plan.sampler if plan.learns else None
@@ -204,12 +204,13 @@ class Run:
                 self._fire(self.in_step[int(chunk.fired)])
         self.log.clock.append((self.here, self.run_seconds))
         steps = self.here - before
-        self.pace = max(1, min(FASTER * steps, int(LOOK_EVERY * steps / max(spent, 1e-9))))
+        ahead = min(LOOK_EVERY, self.seconds - self.run_seconds)
+        self.pace = max(1, min(FASTER * steps, int(ahead * steps / max(spent, 1e-9))))
         shown = {"loss": self.log.last("loss"), "rate": self.log.last("learning_rate")}
         self.bar.advance(steps, **{name: value for name, value in shown.items() if value is not None})
         if self.run_seconds >= self.seconds and self.here < self.end:
             self.stopped = self.stopped or f"{self.seconds:g} s spent"
-        if call_back and not self.stopped:
+        if call_back and not self.failed and all(chunk.done == chunk.steps for chunk in queue):
             self._call_back(evaluation)
             self.looked = time.perf_counter()  # their time is not training
         if self.options.saver and not self.failed:
@@ -219,8 +220,9 @@ class Run:
     def _call_back(self, evaluation: dict[str, Any]) -> None:
         values = {name: float(value) for name, value in evaluation.items()}
         loss = float(self.log.steps[-1]["loss"][-1]) if self.log.steps else float("nan")
+        self.called = self.here
         for callback in self.options.callbacks:
-            if callback(Moment(self.here, loss, values, _copied(self._params()))) in (True, np.True_):
+            if _is_true(callback(Moment(self.here, loss, values, _copied(self._params())))):
                 self.stopped = self.stopped or f"callback {getattr(callback, '__name__', callback)!s}"
 
     def _see(self, evaluation: dict[str, Any]) -> None:
@@ -238,9 +240,14 @@ class Run:
 
     def _fail(self) -> None:
         loss, objective = self.log.last("loss"), self.log.last("objective")
-        what = f"loss {loss}" if objective is None or not np.isfinite(loss or 0.0) else f"loss {loss}, objective {objective}"
         leaf = self._bad_leaf() or "none yet"
-        self.failed, self.stopped = True, f"{what} at step {self.here}; first non-finite parameter: {leaf}"
+        if all(value is None or np.isfinite(value) for value in (loss, objective)):
+            what = f"parameters not finite after step {self.here}, whose loss was {loss}"
+        elif objective is None or not np.isfinite(loss or 0.0):
+            what = f"loss {loss} at step {self.here}"
+        else:
+            what = f"loss {loss}, objective {objective} at step {self.here}"
+        self.failed, self.stopped = True, f"{what}; first non-finite parameter: {leaf}"
 
     def _bad_leaf(self) -> str | None:
         leaves = jax.tree_util.tree_leaves_with_path(self.state.params)
@@ -252,8 +259,12 @@ class Run:
             self._fail()
         evaluated = self.log.evaluations[-1][0] if self.log.evaluations else self.first
         wanted = self.options.interval and self.validation_data is not None
+        evaluation = {}
         if wanted and not self.failed and evaluated != self.here:
-            self._see(jax.device_get(self._timed(self._validate)))
+            evaluation = jax.device_get(self._timed(self._validate))
+            self._see(evaluation)
+        if not self.failed and self.called != self.here:  # stopped between two calls
+            self._call_back(evaluation)
         if self.options.saver and not self.failed:
             self.options.saver.see(self.state, self.here, last=True)
         params, model_state = (self.best and self.best.kept) or (self._params(), self.state.model_state)
@@ -265,6 +276,11 @@ class Run:
             advice = "A smaller learning rate may help; nonfinite='stop' or 'continue' does not raise"
             raise NonFiniteError(f"fit: {self.stopped}. {advice}", result)
         return result
+
+
+def _is_true(answer: Any) -> bool:
+    """Whether a callback said True, NumPy's and JAX's included; not 1, which is what ``file.write`` may return."""
+    return answer is True or (getattr(answer, "dtype", None) == np.dtype(bool) and np.ndim(answer) == 0 and bool(answer))
 
 
 def _copied(tree: Any) -> Any:

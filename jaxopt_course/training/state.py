@@ -122,6 +122,11 @@ def as_transformation(where: str, optimizer: Any) -> optax.GradientTransformatio
     if not isinstance(optimizer, optax.GradientTransformation):
         hint = " (call the factory: jc.adam(1e-3))" if callable(optimizer) else ""
         raise TypeError(f"{where}: optimizer must be a gradient transformation (init, update); got {optimizer!r}{hint}")
+    if getattr(optimizer.init, "__qualname__", "").startswith("lookahead.<locals>"):
+        raise TypeError(
+            f"{where}: optax.lookahead trains pairs of parameters (optax.LookaheadParams), which models do not have; "
+            "jc.averaged(...) keeps an average of the parameters"
+        )
     return optimizer
 
 

@@ -20,8 +20,9 @@ import optax
 
 from jaxopt_course.compiler import compiled, of_pass
 from jaxopt_course.probes.definition import UNKNOWN, Observation, Probe, observe
-from jaxopt_course.problems.objective import Evaluation, Objective, Problem, num_examples
+from jaxopt_course.problems.objective import Evaluation, Objective, Problem, given_losses, num_examples
 from jaxopt_course.transform import gradient_point, hyperparams
+from jaxopt_course.transform.chain import takes_extra_arguments
 from jaxopt_course.types import Batch, Key, ModelState, OptState, Params, Updates
 
 __all__ = [
@@ -138,7 +139,7 @@ def train_step(
 
     def total(at: Params):
         outcome = program.objective(at, model_state, batch, key=step_key, train=True)
-        means = averages(outcome, weights)
+        means = averages(program.objective, outcome, batch, weights)
         objective = means["loss"] if regularizer is None else means["loss"] + regularizer(at)
         return objective, (means, outcome)
 
@@ -189,11 +190,13 @@ def evaluate(objective, params, model_state, data, regularizer, *, batch_size):
         start = jnp.minimum(i * batch_size, n - batch_size)  # the last batch overlaps; what it repeats weighs nothing
         batch = jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, start, batch_size), data)
         unseen = (start + jnp.arange(batch_size) >= i * batch_size) / n
-        return averages(objective(params, model_state, batch, train=False), unseen)
+        return averages(objective, objective(params, model_state, batch, train=False), batch, unseen)
 
-    scalar = jax.eval_shape(lambda: objective(params, model_state, data, train=False)).losses.ndim == 0
-    if scalar or steps == 1:  # a scalar loss is the mean of what it is given at once
-        means = averages(objective(params, model_state, data, train=False), None)
+    whole = jax.eval_shape(lambda: objective(params, model_state, data, train=False))
+    if steps == 1 or 0 in {leaf.ndim for leaf in jax.tree.leaves((whole.losses, whole.metrics))}:
+        means = averages(
+            objective, objective(params, model_state, data, train=False), data, None
+        )  # scalars are of all at once
     else:
         means = jax.tree.map(lambda shares: shares.sum(0), jax.lax.map(share, jnp.arange(steps)))
     return {**means, "objective": means["loss"] if regularizer is None else means["loss"] + regularizer(params)}
@@ -211,27 +214,42 @@ def metric_names(problem: Problem) -> list[str]:
     return given or list(names)
 
 
-def takes_extra_arguments(optimizer: optax.GradientTransformation) -> bool:
-    """Whether ``update`` takes optax's extra arguments (value, grad, value_fn)."""
-    return isinstance(optimizer, optax.GradientTransformationExtraArgs)
+def averages(objective: Objective, outcome: Evaluation, batch: Batch, weights: jax.Array | None) -> dict[str, jax.Array]:
+    """Weighted means of the losses and the metrics; plain ones, without weights.
 
-
-def _average(what: str, values: jax.Array, weights: jax.Array | None) -> jax.Array:
-    if weights is None:
-        return jnp.mean(values)
-    if values.shape != weights.shape:
-        raise ValueError(
-            f"the {what} must be one value for each of the {weights.size} examples, as they are weighted; it has shape "
-            f"{values.shape}: a scalar couples the batch, which Problem(..., coupled=True) says"
-        )
-    return jnp.sum(weights.astype(values.dtype) * values)
-
-
-def averages(outcome: Evaluation, weights: jax.Array | None) -> dict[str, jax.Array]:
-    """Weighted means of the losses and the metrics; plain ones, without weights."""
+    Raises:
+        ValueError: one of them is not one value for each example, nor a scalar where examples are coupled; or has a name
+            that is taken.
+    """
     if taken := sorted(RESERVED & outcome.metrics.keys()):
         raise ValueError(f"a metric must not be called {taken[0]!r}: the history has something else under this name")
-    return {k: _average(k, v, weights) for k, v in {"loss": outcome.losses, **outcome.metrics}.items()}
+    scalars = objective.coupled or objective.loss is given_losses  # a plain loss(params, batch) may be either
+    values = {"loss": jnp.asarray(outcome.losses), **jax.tree.map(jnp.asarray, outcome.metrics)}
+    for name, value in values.items():
+        _check_shape("the loss" if name == "loss" else f"the metric {name!r}", value, batch, weights, scalars)
+    if weights is None:
+        return {name: jnp.mean(value) for name, value in values.items()}
+    floating = lambda value: value if jnp.issubdtype(value.dtype, jnp.inexact) else value.astype(weights.dtype)
+    return {name: jnp.sum(weights.astype(floating(value).dtype) * floating(value)) for name, value in values.items()}
+
+
+def _check_shape(what: str, values: jax.Array, batch: Batch, weights: jax.Array | None, scalars: bool) -> None:
+    """Raise unless these are [B], of a batch of B examples and as many weights; or a scalar, where that may be."""
+    shape = jnp.shape(values)
+    if shape == () and scalars and weights is None:
+        return
+    lengths = {jnp.shape(leaf)[0] for leaf in jax.tree.leaves(batch) if jnp.ndim(leaf)}
+    if len(shape) == 1 and shape[0] in lengths:
+        if weights is None or jnp.shape(weights) == shape:
+            return
+        raise ValueError(f"weights must be one number for each of the {shape[0]} examples; got shape {jnp.shape(weights)}")
+    size = " or ".join(map(str, sorted(lengths)))
+    why, hint = ", as they are weighted" if shape == () and scalars else "", ""
+    if shape == () and not scalars:
+        hint = ": a scalar couples the batch, which Problem(..., coupled=True) says"
+    elif len(shape) > 1 and set(shape[:2]) <= lengths:
+        hint = ": outputs [B, 1] and targets [B] broadcast to [B, B]"
+    raise ValueError(f"{what} must be one value for each of the {size} examples{why}; it has shape {shape}{hint}")
 
 
 def _varying(before: OptState, after: OptState) -> dict[str, jax.Array]:

@@ -76,6 +76,11 @@ def set_hyperparams(opt_state: OptState, values: Mapping[str, Any] | None = None
         short for path, node in nodes for name in node.hyperparams if _is_scheduled(node, name)
         for short in (name, "/".join((*path, name)))
     }  # fmt: skip
+    if not nodes and (values or named):
+        raise ValueError(
+            "set_hyperparams: opt_state must be the state of an optimizer with hyperparameters, as result.state.opt_state; "
+            f"got {type(opt_state).__name__}, without any"
+        )
     changes: dict[tuple[str, ...], dict[tuple[str, ...], Any]] = {}
     for name, value in {**(values or {}), **named}.items():
         if name in scheduled and name not in names:

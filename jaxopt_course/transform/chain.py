@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ import optax
 from jaxopt_course.transform.points import ChainState, displaced_paths, must_be_last
 from jaxopt_course.types import Params, Updates
 
-__all__ = ["ChainState", "chain"]
+__all__ = ["ChainState", "chain", "takes_extra_arguments"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,9 +101,21 @@ def chain(*transforms: optax.GradientTransformation) -> optax.GradientTransforma
             members += transform.update.members
         else:
             inits.append(transform.init)
-            members.append(_Member(transform.update, isinstance(transform, optax.GradientTransformationExtraArgs)))
+            members.append(_Member(transform.update, takes_extra_arguments(transform)))
     update = ChainUpdate(tuple(members))
     return optax.GradientTransformationExtraArgs(ChainInit(tuple(inits), update), update)
+
+
+def takes_extra_arguments(optimizer: optax.GradientTransformation) -> bool:
+    """Whether ``update`` takes optax's extra arguments (value, grad, value_fn): not only its own, as SAM's does."""
+    code = getattr(optimizer.update, "__code__", None)
+    if (
+        not isinstance(optimizer, optax.GradientTransformationExtraArgs)
+        or code is None
+        or code.co_flags & inspect.CO_VARKEYWORDS
+    ):
+        return isinstance(optimizer, optax.GradientTransformationExtraArgs)
+    return {"value", "grad", "value_fn"} <= {*code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]}
 
 
 def _program(tail: ChainUpdate, state: ChainState, params: Params) -> Any:

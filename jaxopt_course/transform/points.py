@@ -42,7 +42,8 @@ def gradient_point(opt_state: OptState, params: Params) -> Params:
 
     Raises:
         ValueError: two displacements on one leaf, or a look-ahead inside ``optax.chain`` with a transformation behind it
-            (``jc.chain`` can check that this one leaves the step alone; optax's cannot).
+            (``jc.chain`` can check that this one leaves the step alone; optax's cannot), or inside schedule-free; or the
+            state is of other parameters.
 
     >>> import optax, jaxopt_course as jc
     >>> tx, theta = jc.nesterov(0.1, 0.9), jnp.array([1.0])
@@ -84,7 +85,7 @@ def _ask(owner: HyperparamsState | None, state: Any, params: Params) -> list[Any
             "a look-ahead inside optax.inject_hyperparams cannot say where it wants its gradient; use it without: "
             "the hyperparameters of jaxopt_course's optimizers are in their state already"
         )
-    own, trees = _restrict(params, state.m), []
+    own, trees = _restrict("gradient_point", params, state.m), []
     zeros = jax.tree.map(jnp.zeros_like, own)
     token = _asked.set(trees)
     try:
@@ -105,6 +106,9 @@ def eval_params(opt_state: OptState, params: Params) -> Params:
     Returns:
         A tree like ``params``.
 
+    Raises:
+        ValueError: the state is of other parameters; names the leaf.
+
     >>> import optax, jaxopt_course as jc
     >>> tx = optax.contrib.schedule_free_sgd(0.1)
     >>> state = tx.init(jnp.array([1.0]))
@@ -114,7 +118,7 @@ def eval_params(opt_state: OptState, params: Params) -> Params:
     averaged: dict[Any, Any] = {}
     for state, _ in _find(opt_state, "eval_params"):
         like = getattr(state, "z", None) if isinstance(state, ScheduleFreeState) else state.average
-        own = _restrict(params, like)
+        own = _restrict("eval_params", params, like)
         tree = schedule_free_eval_params(state, own) if isinstance(state, ScheduleFreeState) else state.eval_params(own)
         averaged |= dict(jax.tree_util.tree_leaves_with_path(tree))
     if not averaged:
@@ -147,6 +151,11 @@ def _find(state: Any, method: str, owner: HyperparamsState | None = None) -> Ite
     if isinstance(state, HyperparamsState):
         yield from _find(state.inner, method, state)
         return
+    if isinstance(state, ScheduleFreeState) and any(True for _ in _find(state.base_optimizer_state, "looks_ahead", owner)):
+        raise ValueError(
+            "a look-ahead inside schedule_free would be of z, and the gradient is taken elsewhere: use "
+            "nesterov(form='shifted'), or momentum"
+        )
     if isinstance(state, ChainState):  # checked by its init
         for member in state.members:
             yield from _find(member, method, owner)
@@ -177,7 +186,18 @@ def _defines(state: Any, method: str) -> bool:
     return isinstance(state, tuple) and bool(getattr(type(state), method, False))
 
 
-def _restrict(params: Params, like: Any) -> Any:
+def _restrict(where: str, params: Params, like: Any) -> Any:
     """The parameters in the structure of ``like``, which may have gaps."""
     leaves = dict(jax.tree_util.tree_leaves_with_path(params))
-    return jax.tree_util.tree_map_with_path(lambda path, _: leaves[path], like)
+
+    def own(path, leaf):
+        have = jnp.shape(leaves[path]) if path in leaves else None
+        if have != jnp.shape(leaf):
+            name, there = jax.tree_util.keystr(path) or "params", "are without it" if have is None else f"have {have}"
+            raise ValueError(
+                f"{where}: the state is of other parameters: it has {name} of shape {jnp.shape(leaf)}; these {there}. "
+                "(Around an optimizer that moves or averages parameters, optax.flatten is not supported.)"
+            )
+        return leaves[path]
+
+    return jax.tree_util.tree_map_with_path(own, like)

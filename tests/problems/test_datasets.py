@@ -6,6 +6,7 @@ import functools
 import gzip
 import hashlib
 import http.server
+import os
 import struct
 import sys
 import threading
@@ -123,6 +124,18 @@ class TestFashionMNIST:
         assert problem.data.validation is None
         assert jnp.array_equal(problem.data.train["x"], datasets.read_idx(folder / "train-images-idx3-ubyte.gz", 3))
 
+    def test_a_file_that_changed_is_read_again(self, folder):
+        path = folder / "train-images-idx3-ubyte.gz"
+        before = problems.fashion_mnist(folder=folder, validation=0).data.train["x"]
+        path.write_bytes(gzip.compress(idx(255 - np.asarray(before))))
+        os.utime(path, ns=(1, 1))
+        after = problems.fashion_mnist(folder=folder, validation=0).data.train["x"]
+        assert jnp.array_equal(after, 255 - before)
+
+    def test_a_folder_is_a_path(self):
+        with pytest.raises(TypeError, match="fashion_mnist: folder must be a path; got 3"):
+            problems.fashion_mnist(folder=3)
+
     def test_files_may_be_decompressed(self, folder):
         for path in list(folder.iterdir()):
             path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
@@ -152,7 +165,8 @@ class TestFashionMNIST:
             (lambda content: b"<html>", "train-images.*not a whole gzip file"),
             (lambda content: content[:40] + bytes(20) + content[60:], "train-images.*not a whole gzip file"),
             (lambda content: gzip.compress(idx(np.zeros(5, np.uint8))), "magic number 0x00000801; .* starts with 0x00000803"),
-            (lambda content: gzip.compress(b""), "magic number 0x00000000"),
+            (lambda content: gzip.compress(b""), "train-images.* is empty; expected an IDX file"),
+            (lambda content: gzip.compress(idx(np.zeros((40, 8, 9), np.uint8))), "train-images.*must be 28 x 28; got 8 x 9"),
             (lambda content: gzip.compress(gzip.decompress(content)[:-1]), r"31375 bytes; .* \(40, 28, 28\), 31376 bytes"),
             (lambda content: gzip.compress(gzip.decompress(content)[:9]), "has 9 bytes; its header announces"),
             (lambda content: gzip.compress(idx(np.zeros((3, 28, 28), np.uint8))), "has 3 images and .* 40 labels"),
@@ -376,6 +390,7 @@ class TestFromArrays:
             (WITH_NAN, BITS, {}, ValueError, r"x must be finite; got nan at x\[2, 1\]"),
             (X, np.where(BITS, np.inf, 0.0), {}, ValueError, r"y must be finite; got inf at y\[1\]"),
             (np.full((2, 2), 1e300), [0, 1], {}, ValueError, r"x must be finite; got inf at x\[0, 0\]"),
+            (X, None, {}, TypeError, "from_arrays: y must be an array; got None"),
             ([[1.0], [1.0, 2.0]], [0, 1], {}, ValueError, "x must be an array; got ragged list"),
             (X, ["cat", "dog"] * 10, {}, TypeError, r"y must be numbers; got dtype <U3; np.unique\(y, return_inverse"),
             (X, BITS + 0.5, {"model": "softmax"}, ValueError, "y must be whole numbers, as labels .*; got 0.5"),

@@ -14,6 +14,7 @@ import pytest
 import jaxopt_course as jc
 from jaxopt_course.optimizers import CATALOG
 from jaxopt_course.race import contestants, protocol
+from jaxopt_course.report import files
 from jaxopt_course.training.progress import Progress
 
 FAST = {"seeds": 3, "batch_size": 10, "epochs": 2}
@@ -239,6 +240,7 @@ def test_all_is_the_catalog_in_its_order_with_its_grids():
     assert all(c.learning_rates == CATALOG[c.name].learning_rates for c in found if CATALOG[c.name].learning_rates)
     assert [c.name for c in contestants(("all",))] == list(CATALOG)
     assert [c.name for c in contestants(["adam", "sgd", "adam"])] == ["adam", "sgd"]
+    assert [c.name for c in contestants(name for name in ["adam", "sgd"])] == ["adam", "sgd"]
     assert contestants(["adam"], [0.3, 0.1, 0.3])[0].learning_rates == (0.1, 0.3)
 
 
@@ -258,7 +260,16 @@ BAD = {
     ),
     "an empty grid": ({"learning_rates": []}, ValueError, "at least one number > 0; got []"),
     "a rate of 0": ({"learning_rates": [0.1, 0.0]}, ValueError, "race: learning_rates must be a number > 0; got 0.0"),
-    "one seed": ({"seeds": 1}, ValueError, "race: seeds must be an integer >= 2, for an interval; got 1"),
+    "one seed": ({"seeds": 1}, ValueError, "race: seeds must be an integer >= 2; got 1"),
+    "no seed": ({"seeds": 0}, ValueError, "race: seeds must be an integer >= 2; got 0"),
+    "half a seed": ({"seeds": 2.5}, TypeError, "race: seeds must be an integer >= 2; got 2.5"),
+    "a function without a rate": (
+        {"optimizers": {"mine": lambda: jc.sgd(0.1)}}, TypeError, "race: mine: with learning rate 0.0001 it raises: ",
+    ),
+    "a function that raises": (
+        {"optimizers": {"mine": lambda rate: jc.momentum(rate, 2.0)}}, ValueError,
+        "race: mine: with learning rate 0.0001 it raises: momentum: momentum must be a number in [0, 1]; got 2.0",
+    ),
     "no tuning seeds": ({"tuning_seeds": 0}, ValueError, "race: tuning_seeds must be an integer >= 1; got 0"),
     "batch size": ({"batch_size": 41}, ValueError, "race: batch_size must be an integer from 1 to 40; got 41"),
     "epochs": ({"epochs": 0}, ValueError, "race: epochs must be an integer >= 1; got 0"),
@@ -295,3 +306,8 @@ def test_an_error_is_better_when_it_is_less():
     options = {"seeds": 2, "epochs": 5, "learning_rates": [0.1, 0.11, 0.12]}
     assert jc.race(problem, contestants, **options).data.ranking[0] == "good"
     assert jc.race(problem, contestants, falls=False, **options).data.ranking[0] == "bad"
+
+
+def test_a_report_needs_a_path():
+    with pytest.raises(TypeError, match="cannot write None: it is not a path"):
+        files.writable(None)  # pyright: ignore[reportArgumentType]

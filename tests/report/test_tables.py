@@ -74,3 +74,11 @@ def test_an_interrupted_race_says_so(race, interrupted, nothing):
     assert "interrupted" not in tables.race_table(race)
     assert "interrupted" in tables.race_table(interrupted)
     assert "No optimizer has a finite result." in tables.race_table(nothing)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "said"), [(2, "interval over seeds (few: 2, so it is wide); p:"), (5, "interval over seeds; p:")]
+)
+def test_intervals_of_few_seeds_are_said_to_be_wide(race, seeds, said):
+    table = race.table.assign_attrs(seeds=seeds)
+    assert said in tables.summary(dataclasses.replace(race, table=table))

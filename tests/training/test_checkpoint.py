@@ -142,12 +142,12 @@ def test_checkpoints_take_a_small_part_of_the_time(monkeypatch):
     now, saved = [0.0], []
     monkeypatch.setattr(checkpoint.time, "perf_counter", lambda: now[0])
 
-    def save(path, state):
+    def write(where, path, state, settings):
         saved.append(now[0])
         now[0] += 1.0
 
-    monkeypatch.setattr(checkpoint, "save", save)
-    saver = checkpoint.Saver("nowhere")
+    monkeypatch.setattr(checkpoint, "_write", write)
+    saver = checkpoint.Saver("nowhere", {})
     for step in range(60):
         now[0] += 1.0
         saver.see(None, step)
@@ -182,6 +182,13 @@ def test_a_checkpoint_of_something_else_names_the_leaf(tmp_path, like, message):
         ({"key": 6}, "is of a run with another key"),
         ({"epochs": 7}, "is at step 40, 5 more than are asked for"),
         ({"stop": jc.stopping.Budget(9.0)}, "give checkpoint or stop, not both"),
+        ({"batch_size": 5}, "is of a run with batch_size=10; got batch_size=5"),
+        ({"drop_remainder": True}, "is of a run with drop_remainder=False; got drop_remainder=True"),
+        ({"sampler": jc.samplers.uniform()}, "is of a run with sampler=Shuffle; got sampler=Uniform"),
+        (
+            {"batch_size": jc.schedules.batch_size.stages([(10, 1), (20, 1)])},
+            "is of a run with batch_size=10; got batch_size=10 for 1 epoch, 20 for 1 epoch",
+        ),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -198,6 +205,19 @@ def test_a_state_given_is_where_the_run_begins(whole, tmp_path):
     assert checkpointed.run(tmp_path, epochs=6, state=first).steps == 0
     with pytest.raises(ValueError, match=r"is at step 40, before step 45 of the state given"):
         checkpointed.run(tmp_path, state=checkpointed.run(epochs=1, state=whole.state).state)
+
+
+def test_a_saved_state_may_go_on_with_other_batches(tmp_path):
+    """It is a state, not a call that is repeated: as ``state`` says."""
+    jc.save(tmp_path, checkpointed.run(epochs=2).state)
+    assert checkpointed.run(tmp_path, batch_size=47, epochs=20).steps == 10
+
+
+def test_a_folder_that_cannot_be_written_to_is_found_out_before_the_training():
+    with pytest.raises(OSError, match=r"fit: cannot write checkpoints to /proc/nowhere/run \("):
+        checkpointed.run("/proc/nowhere/run", callbacks=lambda moment: pytest.fail("it trains"))
+    with pytest.raises(OSError, match=r"save: cannot write checkpoints to /proc/nowhere \("):
+        jc.save("/proc/nowhere", small())
 
 
 def test_bad_arguments_are_refused(tmp_path):

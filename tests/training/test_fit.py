@@ -105,7 +105,9 @@ def test_a_scalar_loss_that_does_not_say_so_is_refused_rather_than_miscounted(pr
     mean = lambda outputs, batch: jnp.mean((outputs - batch["y"]) ** 2)
     plain = problems.model()
     problem = jc.Problem(plain.init, plain.apply, mean, plain.data)
-    with pytest.raises(ValueError, match=r"the loss must be one value for each of the 10 examples.*shape \(\).*coupled=True"):
+    with pytest.raises(
+        ValueError, match=r"the loss must be one value for each of the 11 examples.*shape \(\).*coupled=True"
+    ):  # of validation, which comes first
         jc.fit(problem, jc.sgd(0.01), batch_size=10, epochs=1)
 
 
@@ -327,3 +329,25 @@ def test_precision_may_be_switched_between_runs():
     assert (single.dtype, double.dtype) == (np.float32, np.float64)
     np.testing.assert_array_equal(trained(), single)
     np.testing.assert_allclose(single, double, rtol=1e-5)
+
+
+def test_a_state_counts_steps_whose_size_is_this_calls(problems):
+    """Which epoch and which examples come next follows from their number, as if all had been of this batch size."""
+    problem, optimizer = problems.least_squares(n=36), jc.sgd(0.02)
+    state = jc.fit(problem, optimizer, batch_size=12, epochs=2).state
+    rest = jc.fit(problem, optimizer, batch_size=6, epochs=1, state=state)
+    np.testing.assert_array_equal(rest.history.examples, 6 * np.arange(7, 13))
+    np.testing.assert_allclose(rest.history.step_epoch, np.arange(7, 13) / 6)
+    words = tuple(int(word) for word in jax.random.key_data(state.key))
+    step = jc.make_step(problem, optimizer)
+    for indices in sampling.plan("test", None, 36, 6, seed=words).rows(6, 12).indices:
+        state, _ = step(state, jax.tree.map(lambda x, i=indices: x[i], problem.data.train))
+    np.testing.assert_allclose(rest.params["w"], state.params["w"], rtol=1e-5)
+
+
+def test_a_state_goes_on_with_its_own_hyperparameters(problems):
+    problem = problems.least_squares()
+    state = jc.fit(problem, jc.sgd(0.02), batch_size=10, epochs=1).state
+    assert set(jc.fit(problem, jc.sgd(0.5), batch_size=10, epochs=1, state=state).history.learning_rate.values) == {
+        np.float32(0.02)
+    }

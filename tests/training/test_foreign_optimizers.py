@@ -90,6 +90,15 @@ def test_a_line_search_falls_at_every_full_step_and_counts_its_evaluations(probl
     assert result.history.epoch_gradient_evaluations[-1] == taken.sum()
 
 
+def test_a_run_that_goes_on_counts_one_gradient_for_each_earlier_step_and_says_so(problems):
+    problem, options = problems.least_squares(), {"sampler": jc.samplers.full(), "steps": 4}
+    first = jc.fit(problem, OPTIMIZERS["backtracking"], **options)
+    rest = jc.fit(problem, OPTIMIZERS["backtracking"], state=first.state, **options).history.gradient_evaluations
+    assert first.history.gradient_evaluations[-1] > 4
+    assert rest[0] >= 4 + 1
+    assert "an earlier run's steps count one each" in rest.description
+
+
 def test_without_a_line_search_a_step_is_one_gradient(problems):
     history = jc.fit(problems.least_squares(), optax.MultiSteps(optax.sgd(0.01), 2), batch_size=10, epochs=2).history
     np.testing.assert_array_equal(history.gradient_evaluations, history.step)
@@ -123,3 +132,35 @@ def test_an_injected_optax_optimizer_records_it(problems):
     result = jc.fit(problems.least_squares(), jc.inject(optax.lion)(1e-3, b1=0.95), batch_size=10, steps=3)
     np.testing.assert_allclose(result.history.learning_rate, [1e-3] * 3, rtol=1e-6)
     np.testing.assert_allclose(result.history.b1, [0.95] * 3, rtol=1e-6)
+
+
+@pytest.mark.parametrize("wrap", [lambda tx: tx, lambda tx: jc.chain(optax.clip(100.0), tx)], ids=["alone", "in a chain"])
+def test_sharpness_aware_minimisation_takes_none_of_our_arguments(problems, gradient, wrap):
+    """Up by the adversary's step at odd ones, then down from where it began, by the gradient there."""
+    problem = problems.least_squares()
+    optimizer = wrap(optax.contrib.sam(optax.sgd(0.02), optax.sgd(0.01), sync_period=2))
+    result = jc.fit(problem, optimizer, sampler=jc.samplers.full(), steps=6)
+    data, params = jax.tree.map(np.asarray, problem.data.train), dict(problems.start)
+    for _ in range(3):
+        grads = gradient(params, data["x"], data["y"])
+        there = gradient({k: params[k] + 0.01 * grads[k] for k in params}, data["x"], data["y"])
+        params = {k: params[k] - 0.02 * there[k] for k in params}
+    np.testing.assert_allclose(result.params["w"], params["w"], rtol=1e-4)
+    np.testing.assert_allclose(result.params["b"], params["b"], rtol=1e-4)
+
+
+def test_an_update_that_names_the_extra_arguments_gets_them(problems):
+    def update(grads, state, params=None, *, value, grad, value_fn):
+        return jax.tree.map(lambda g: -0.01 * g * (value / value_fn(params)), grad), state
+
+    named = optax.GradientTransformationExtraArgs(lambda params: (), update)
+    options = {"batch_size": 10, "steps": 5}
+    found = jc.fit(problems.least_squares(), named, **options).params["w"]
+    np.testing.assert_allclose(found, jc.fit(problems.least_squares(), jc.sgd(0.01), **options).params["w"], rtol=1e-4)
+
+
+def test_pairs_of_parameters_are_refused(problems):
+    with pytest.raises(TypeError, match=r"fit: optax\.lookahead trains pairs of parameters \(optax\.LookaheadParams\)"):
+        jc.fit(problems.least_squares(), optax.lookahead(optax.sgd(0.1), 5, 0.5))
+    with pytest.raises(TypeError, match=r"minimize: optax\.lookahead trains pairs"):
+        jc.minimize(lambda x: x**2, optax.lookahead(optax.sgd(0.1), 5, 0.5), start=1.0)

@@ -157,3 +157,17 @@ def test_weights_and_parameters_that_are_no_arrays_are_refused():
         step(step.init(0), problem.data.train, "a")
     with pytest.raises(TypeError, match="make_step: init: params must be an array; got str"):
         jc.make_step(lambda w, batch: (w - batch) ** 2, jc.sgd(0.1)).init("a")
+
+
+def test_an_empty_batch_is_refused():
+    step = jc.make_step(squares, jc.sgd(0.1))
+    with pytest.raises(ValueError, match="make_step: batch must have at least one example; got an empty one"):
+        step(step.init(np.ones(3)), {"x": np.ones((0, 3)), "y": np.ones(0)})
+
+
+def test_a_state_that_was_given_away_is_refused():
+    step = jc.make_step(squares, jc.sgd(0.1), donate=True)
+    state, batch = step.init(np.ones(3)), {"x": np.ones((2, 3)), "y": np.ones(2)}
+    step(state, batch)
+    with pytest.raises(ValueError, match="make_step: state was given to an earlier step, with donate=True"):
+        step(state, batch)

@@ -151,3 +151,11 @@ def test_a_schedule_that_leaves_its_interval_within_the_descent_is_refused(trace
         jc.minimize(lambda x: jnp.sum(x**2), jc.sgd(rate), start=[1.0], steps=100)
     assert traced("run_chunk") == 0
     jc.minimize(lambda x: jnp.sum(x**2), jc.sgd(rate), start=[1.0], steps=9)
+
+
+@pytest.mark.parametrize(
+    "function", [lambda x: float(np.sum(x**2)), lambda x: jnp.sum(x**2) if x[0] > 0 else x[1], lambda x: np.asarray(x).sum()]
+)
+def test_a_function_that_cannot_be_traced_is_told_so(function):
+    with pytest.raises(TypeError, match="minimize: function must be one that JAX can trace"):
+        jc.minimize(function, jc.sgd(0.1), start=[1.0, 2.0])

@@ -91,7 +91,9 @@ def test_a_loss_that_breaks_before_any_parameter_says_so():
 def test_parameters_that_break_at_the_last_step_are_noticed():
     """The loss of the last step is finite; only its update is not."""
     problem = jc.Problem.from_loss(lambda w, batch: jnp.sqrt(w) * batch, 0.0, jnp.ones(4))
-    with pytest.raises(jc.NonFiniteError, match=r"loss 0\.0 at step 1; first non-finite parameter: params"):
+    with pytest.raises(
+        jc.NonFiniteError, match=r"not finite after step 1, whose loss was 0\.0; first non-finite parameter: params"
+    ):
         jc.fit(problem, jc.sgd(0.1), batch_size=4, steps=1)
 
 

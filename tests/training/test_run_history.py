@@ -123,6 +123,17 @@ def test_callbacks_without_an_interval_see_the_end_at_least(problems):
     assert steps[-1] == 5
 
 
+@pytest.mark.parametrize("answer", [None, 1, 1.0, "stop", np.ones(2, bool), np.ones(3), jnp.ones(()), False, np.False_])
+def test_a_callback_that_returns_something_else_than_true_does_not_stop_the_run(problems, answer):
+    result = jc.fit(problems.least_squares(), jc.sgd(0.02), batch_size=10, epochs=2, callbacks=lambda moment: answer)
+    assert result.stopped == "budget of steps done"
+
+
+@pytest.mark.parametrize("answer", [True, np.True_, np.array(True), jnp.array(True)])
+def test_any_librarys_true_stops_the_run(problems, answer):
+    assert jc.fit(problems.least_squares(), jc.sgd(0.02), batch_size=10, callbacks=lambda moment: answer).steps == 0
+
+
 def test_a_callback_that_returns_true_stops_the_run(problems):
     def low_enough(moment):
         return moment.evaluation["loss"] < 1.0

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
+import jaxopt_course as jc
 from jaxopt_course.training import samplers
 
 SEED = (3, 141)
@@ -119,3 +122,49 @@ def test_a_sampler_that_was_not_called_is_told_so():
 def test_reshuffling_is_a_yes_or_a_no():
     with pytest.raises(TypeError, match=r"samplers.shuffle: reshuffle must be True or False; got 3"):
         samplers.shuffle(reshuffle=3)
+
+
+class Own:
+    """A sampler of one's own, whose order is ``change`` of the indices."""
+
+    fixed = False
+
+    def __init__(self, change):
+        self.order = lambda rng, n: change(np.arange(n))
+
+
+@pytest.mark.parametrize(
+    ("change", "got"),
+    [
+        (lambda order: order + 1000, "got 1036"),
+        (lambda order: order - 1, "got -1"),
+        (lambda order: order[:18], "got an array of dtype int64 and shape (18,)"),
+        (lambda order: np.tile(order, 2), "got an array of dtype int64 and shape (74,)"),
+        (lambda order: order.astype(float), "got an array of dtype float64 and shape (37,)"),
+        (lambda order: order > 3, "got an array of dtype bool and shape (37,)"),
+        (lambda order: order[:, None], "got an array of dtype int64 and shape (37, 1)"),
+    ],
+)
+def test_an_order_of_other_examples_than_there_are_is_refused(problems, change, got):
+    message = f"sampler: Own.order must return 37 integers from 0 to 36, one for each example; {got}"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        jc.fit(problems.least_squares(), jc.sgd(0.01), batch_size=10, epochs=1, sampler=Own(change))
+
+
+def test_an_order_of_ones_own_is_followed(problems):
+    backwards = samplers.plan("test", Own(lambda order: order[::-1].tolist()), 6, 2).rows(0, 3).indices
+    assert backwards.tolist() == [[5, 4], [3, 2], [1, 0]]
+
+
+def test_a_sampler_of_ones_own_says_whether_it_is_fixed_and_has_a_factor_for_each_example():
+    own = Own(lambda order: order)
+    own.factors = np.ones(5)
+    with pytest.raises(ValueError, match=re.escape("fit: sampler's factors must be 6 numbers; got shape (5,)")):
+        samplers.plan("fit", own, 6, 2)
+
+    class Unsaid:
+        def order(self, rng, num_examples):
+            return np.arange(num_examples)
+
+    with pytest.raises(TypeError, match="fit: a sampler needs fixed"):
+        samplers.plan("fit", Unsaid(), 6, 2)

@@ -32,6 +32,23 @@ def test_a_budget_of_seconds_ends_soon_after_them(problems, monkeypatch):
     assert result.steps == int(result.state.step) < 10**8
 
 
+def test_a_budget_is_not_overshot_by_a_look_that_waits_for_more(problems, monkeypatch):
+    """With a clock of a millisecond a step, and evaluations that nobody waits for."""
+    now, send = [0.0], engine.run_chunk
+
+    def chunk(*arguments, **options):
+        now[0] += 1e-3 * int(arguments[7])
+        return send(*arguments, **options)
+
+    problem, optimizer = problems.least_squares(), jc.sgd(1e-4)
+    jc.fit(problem, optimizer, batch_size=10, steps=20)
+    monkeypatch.setattr(engine, "run_chunk", chunk)
+    monkeypatch.setattr(engine.time, "perf_counter", lambda: now[0])
+    result = jc.fit(problem, optimizer, batch_size=10, steps=1000, stop=jc.stopping.budget(seconds=0.0505))
+    assert result.stopped == "0.0505 s spent"
+    assert result.steps == 51
+
+
 def test_gradient_norm_stops_at_the_very_step(problems, gradient):
     tolerance = 0.5
     data, params = jax.tree.map(np.asarray, problems.data().train), dict(problems.start)
@@ -96,6 +113,21 @@ def test_early_stopping_keeps_the_best_parameters_and_waits_for_patience():
     assert float(result.params) == pytest.approx(path[best], rel=1e-5)
     assert float(result.state.params) == pytest.approx(path[best + 3], rel=1e-5)
     assert result.evaluate("validation")["loss"] == pytest.approx(float(result.history.validation_loss.min()), rel=1e-6)
+
+
+def test_callbacks_see_the_evaluation_that_stops_a_run(problems):
+    moments = []
+    criterion = jc.stopping.early_stopping(patience=3)
+    early = jc.fit(drifting(), jc.sgd(0.05), sampler=FULL, epochs=40, stop=criterion, callbacks=moments.append)
+    assert [moment.step for moment in moments] == list(range(early.steps + 1))
+    assert [moment.evaluation["loss"] for moment in moments] == early.history.validation_loss.values.tolist()
+    moments.clear()
+    criterion = jc.stopping.gradient_norm(0.5)  # between two evaluations
+    options = {"sampler": FULL, "steps": 2000, "evaluate": 100, "callbacks": moments.append}
+    result = jc.fit(problems.least_squares(), jc.sgd(0.02), stop=criterion, **options)
+    assert result.steps % 100
+    assert [moment.step for moment in moments] == result.history.epoch_step.values.tolist()
+    assert moments[-1].evaluation["loss"] == result.history.validation_loss[-1]
 
 
 def test_early_stopping_keeps_the_start_where_training_only_hurts():

@@ -293,3 +293,12 @@ def test_numpy_trees_do_not_warn():
     params = {"w": np.ones(2)}
     updates, _ = tx.update({"w": np.ones(2)}, tx.init(params), params)
     assert updates["w"].dtype == jnp.float32
+
+
+def test_setting_needs_a_state_with_hyperparameters():
+    with pytest.raises(ValueError, match="opt_state must be the state of an optimizer with hyperparameters, as result"):
+        jc.set_hyperparams(object(), learning_rate=0.1)
+    state = optax.adam(0.1).init(jnp.ones(2))
+    with pytest.raises(ValueError, match="got tuple, without any"):
+        jc.set_hyperparams(state, learning_rate=0.1)
+    assert jc.set_hyperparams(state) is state

@@ -168,3 +168,33 @@ def test_named_chains_are_refused_like_chains():
         jc.gradient_point(state, PARAMS)
     last = optax.named_chain(("clip", optax.clip(10.0)), ("ahead", jc.nesterov(0.1, 0.9)))
     close(jc.gradient_point(after_one_step(last), PARAMS), displaced(PARAMS, 0.09))
+
+
+@pytest.mark.parametrize("wrap", [lambda tx: tx, lambda tx: jc.chain(optax.clip(1.0), tx)], ids=["alone", "in a chain"])
+def test_a_lookahead_inside_schedule_free_raises(wrap):
+    """Its displacement would be of the iterate z, and schedule-free takes the gradient between z and the average."""
+    tx = wrap(optax.contrib.schedule_free(jc.nesterov(0.05), 0.05))
+    with pytest.raises(ValueError, match=r"a look-ahead inside schedule_free .* use nesterov\(form='shifted'\)"):
+        jc.gradient_point(tx.init(PARAMS), PARAMS)
+    shifted = optax.contrib.schedule_free(jc.nesterov(0.05, form="shifted"), 0.05)
+    assert jc.gradient_point(shifted.init(PARAMS), PARAMS) is PARAMS
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"b": jnp.ones(1)}, r"it has \['w'\] of shape \(2,\); these are without it"),
+        ({"w": jnp.ones(3), "b": jnp.ones(1)}, r"it has \['w'\] of shape \(2,\); these have \(3,\)"),
+        ({"w": jnp.ones((2, 1)), "b": jnp.ones(1)}, r"it has \['w'\] of shape \(2,\); these have \(2, 1\)"),
+    ],
+)
+def test_a_state_of_other_parameters_names_the_leaf(params, message):
+    with pytest.raises(ValueError, match="gradient_point: the state is of other parameters: " + message):
+        jc.gradient_point(jc.nesterov(0.1).init(PARAMS), params)
+    with pytest.raises(ValueError, match="eval_params: the state is of other parameters: " + message):
+        jc.eval_params(jc.averaged_sgd(0.1).init(PARAMS), params)
+
+
+def test_flattening_around_a_lookahead_is_refused():
+    with pytest.raises(ValueError, match=r"it has params of shape \(3,\); these are without it. \(.*optax\.flatten is not"):
+        jc.gradient_point(optax.flatten(jc.nesterov(0.05)).init(PARAMS), PARAMS)

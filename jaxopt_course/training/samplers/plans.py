@@ -75,6 +75,16 @@ class Plan:
         return tuple(out)
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """What decides, with the seed, which examples a step sees."""
+        return {
+            "batch_size": self.batch_size if isinstance(self.batch_size, int) else str(self.batch_size),
+            "drop_remainder": self.drop_remainder,
+            "sampler": type(self.sampler).__name__,
+            "num_examples": self.num_examples,
+        }
+
+    @property
     def steps_per_epoch(self) -> int:
         """Of the first stage."""
         return self.stages[0].steps_per_epoch
@@ -166,11 +176,25 @@ class Plan:
         number = 0 if self.sampler.fixed else number
         if (number, stage.batch_size) not in self._epochs:
             order = self.sampler.order(np.random.default_rng([*self.seed, number]), self.num_examples)
+            order = _checked_order(self.sampler, order, self.num_examples)
             needed = stage.steps_per_epoch * stage.batch_size
             padded = np.concatenate([order, np.repeat(order[-1:], max(0, needed - len(order)))])
             self._epochs.clear()
             self._epochs[number, stage.batch_size] = padded[:needed].reshape(stage.steps_per_epoch, stage.batch_size)
         return self._epochs[number, stage.batch_size]
+
+
+def _checked_order(sampler: Any, order: Any, num_examples: int) -> Int[np.ndarray, " examples"]:
+    """The order, if it is n indices of examples: the compiled loop gathers what it is told to, unchecked."""
+    order = np.asarray(order)
+    if order.shape != (num_examples,) or order.dtype.kind not in "iu":
+        got = f"an array of dtype {order.dtype} and shape {order.shape}"
+    elif (low := order.min()) < 0 or order.max() >= num_examples:
+        got = f"{low if low < 0 else order.max()}"
+    else:
+        return order
+    accepted = f"{num_examples} integers from 0 to {num_examples - 1}, one for each example"
+    raise ValueError(f"sampler: {type(sampler).__name__}.order must return {accepted}; got {got}")
 
 
 def plan(
@@ -192,8 +216,13 @@ def plan(
     if isinstance(sampler, type) or not (hasattr(sampler, "order") or hasattr(sampler, "draw")):
         hint = f" (call it: samplers.{getattr(sampler, '__name__', 'shuffle').lower()}())" if callable(sampler) else ""
         raise TypeError(f"{where}: sampler must be one of jc.samplers; got {sampler!r}{hint}")
+    if not (hasattr(sampler, "fixed") or hasattr(sampler, "draw")):
+        raise TypeError(f"{where}: a sampler needs fixed, whether each epoch's order is the first one's; got {sampler!r}")
     drop_remainder = checks.check_bool(where, "drop_remainder", drop_remainder)
     sampler = sampler.bind(where, data, num_examples) if hasattr(sampler, "bind") else sampler
+    factors = getattr(sampler, "factors", None)
+    if factors is not None and np.shape(factors) != (num_examples,):
+        raise ValueError(f"{where}: sampler's factors must be {num_examples} numbers; got shape {np.shape(factors)}")
     if batch_size is None:
         batch_size = num_examples if isinstance(sampler, Full) else min(32, num_examples)
     if isinstance(batch_size, (list, tuple)):
