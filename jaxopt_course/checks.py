@@ -105,17 +105,17 @@ def check_number(
         raise ValueError(f"{where}: {name} must be {accepted}; got {value!r}")
 
 
-def check_positive_integer(where: str, name: str, value: Any, *, maximum: int | None = None) -> int:
-    """``value`` as an int, if it is an integer from 1 to ``maximum``.
+def check_positive_integer(where: str, name: str, value: Any, *, minimum: int = 1, maximum: int | None = None) -> int:
+    """``value`` as an int, if it is an integer from ``minimum`` to ``maximum``.
 
     >>> check_positive_integer("fit", "batch_size", 0)
     Traceback (most recent call last):
     ValueError: fit: batch_size must be an integer >= 1; got 0
     """
-    accepted = "an integer >= 1" if maximum is None else f"an integer from 1 to {maximum}"
+    accepted = f"an integer >= {minimum}" if maximum is None else f"an integer from {minimum} to {maximum}"
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{where}: {name} must be {accepted}; got {value!r}")
-    if value < 1 or (maximum is not None and value > maximum):
+    if value < minimum or (maximum is not None and value > maximum):
         raise ValueError(f"{where}: {name} must be {accepted}; got {value!r}")
     return int(value)
 
@@ -189,13 +189,13 @@ def bind(signature: inspect.Signature, where: str, args: tuple, kwargs: Mapping[
     bound.apply_defaults()
     sorted_ = Arguments({}, {})
     for name, value in bound.arguments.items():
+        if signature.parameters[name].annotation in (bool, "bool") and not isinstance(value, Tracer):
+            check_bool(where, name, value)
         if signature.parameters[name].kind is inspect.Parameter.KEYWORD_ONLY:
             try:
                 hash(value)
             except TypeError:
                 raise TypeError(f"{where}: {name} is static and must be hashable; got {value!r}") from None
-            if signature.parameters[name].annotation in (bool, "bool"):
-                check_bool(where, name, value)
             if name == "accumulator_dtype" and value is not None:
                 check_float_dtype(where, name, value)
             sorted_.static[name] = value
