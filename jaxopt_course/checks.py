@@ -189,13 +189,13 @@ def bind(signature: inspect.Signature, where: str, args: tuple, kwargs: Mapping[
     bound.apply_defaults()
     sorted_ = Arguments({}, {})
     for name, value in bound.arguments.items():
+        if signature.parameters[name].annotation in (bool, "bool") and not isinstance(value, Tracer):
+            check_bool(where, name, value)
         if signature.parameters[name].kind is inspect.Parameter.KEYWORD_ONLY:
             try:
                 hash(value)
             except TypeError:
                 raise TypeError(f"{where}: {name} is static and must be hashable; got {value!r}") from None
-            if signature.parameters[name].annotation in (bool, "bool"):
-                check_bool(where, name, value)
             if name == "accumulator_dtype" and value is not None:
                 check_float_dtype(where, name, value)
             sorted_.static[name] = value

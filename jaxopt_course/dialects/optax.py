@@ -1,7 +1,7 @@
 """optax's aliases: the rate outside the momentum (inside RMSProp's), ε and ε_root, AdaGrad from 0.1.
 
 ``optax.adam(1e-3, b1=0.8)`` → ``jc.dialects.optax.adam(1e-3, b1=0.8)``: the same steps, with the numbers in the state. The
-``mask`` of a weight decay is a function from the parameters to a tree of booleans.
+``mask`` of a weight decay is a tree of booleans, or a function from the parameters to one.
 
 >>> import jaxopt_course as jc
 >>> jc.dialects.optax.adam(1e-3, b1=0.8).update == jc.adam(0.1).update

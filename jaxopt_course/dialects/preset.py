@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
+import jax
 import numpy as np
 import optax
 
@@ -20,6 +22,17 @@ __all__ = ["Switch", "off", "pair", "preset", "times", "with_decay"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Tree:
+    """A mask that is a tree, as the function that an optimizer of ours takes; equal trees are equal."""
+
+    leaves: tuple[bool, ...]
+    structure: Any
+
+    def __call__(self, params: Any) -> Any:
+        return jax.tree.unflatten(self.structure, self.leaves)
 
 
 class Switch(NamedTuple):
@@ -47,7 +60,7 @@ MEANINGS = {
     "initial_accumulator": "v₀ ≥ 0",
     "momentum_decay": "ψ ≥ 0 of μₜ",
     "weight_decay": "λ ≥ 0",
-    "mask": "a function from the parameters to a tree of booleans, which says what decays",
+    "mask": "a tree of booleans, or a function from the parameters to one, which says what decays",
     "centred": "√(v − ḡ²), with ḡ ← ρḡ + (1 − ρ)g, in the place of √v",
     "bias_correction": "moving averages divided by the sum of their weights",
     "accumulator_dtype": "m's dtype; by default each leaf's own",
@@ -145,7 +158,7 @@ def preset(
             try:
                 numbers, static = checks.bind(signature, where, args, kwargs)
             except TypeError as error:
-                raise TypeError(f"{error}{note}") from None
+                raise TypeError(f"{error}{'' if _fits(signature, args, kwargs) else note}") from None
             arguments = numbers | static
             for name, switch in switches.items():
                 value = arguments[name]
@@ -176,6 +189,13 @@ def preset(
         return call
 
     return method
+
+
+def _fits(signature: inspect.Signature, args: tuple, kwargs: Mapping[str, Any]) -> bool:
+    try:
+        return bool(signature.bind(*args, **kwargs))
+    except TypeError:
+        return False
 
 
 def _meaning(name: str, keywords: Mapping[str, Any], switches: Mapping[str, Switch]) -> str:
@@ -258,7 +278,10 @@ def with_decay(
 ) -> optax.GradientTransformationExtraArgs:
     """The factory's optimizer; with weight decay, unless that is off (see :func:`~jaxopt_course.optimizers.decayed`)."""
     if mask is not None and not callable(mask):
-        raise TypeError(f"a mask must be a function from the parameters to a tree of booleans; got {mask!r}")
+        leaves, structure = jax.tree.flatten(mask)
+        if not leaves or not all(isinstance(leaf, (bool, np.bool_)) for leaf in leaves):
+            raise TypeError(f"mask must be a tree of booleans, or a function from the parameters to one; got {mask!r}")
+        mask = _Tree(tuple(map(bool, leaves)), structure)
     if off(weight_decay):
         return factory(**arguments)
     return decayed(factory)(**arguments, weight_decay=weight_decay, decoupled=decoupled, mask=mask)

@@ -19,7 +19,8 @@ from jaxopt_course.types import Positive
 __all__ = ["exact"]
 
 
-def _check(method: Any, **others: Any) -> None:
+def _check(method: Any, max_evaluations: int, **others: Any) -> None:
+    checks.check_positive_integer("exact", "max_evaluations", max_evaluations, minimum=2)
     if method not in METHODS:
         raise ValueError(f"exact: unknown method {method!r}{checks.closest(method, METHODS)}")
 
@@ -43,7 +44,7 @@ def exact(
         rtol: α's relative tolerance, > 0; never less than √ε is asked for, as values cannot tell more.
         max_step: the longest α; if φ still falls there, that is it.
         method: ``"brent"``, or ``"golden"``, which is slower and simpler.
-        max_evaluations: the budget, for the bracket and what follows.
+        max_evaluations: the budget, at least 2: for φ(0), the bracket and what follows.
 
     Returns:
         A :class:`~jaxopt_course.linesearch.Search`.

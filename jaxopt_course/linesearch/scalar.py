@@ -69,7 +69,7 @@ def bracket(function: Function, a: Scalar, b: Scalar, *, max_evaluations: int = 
     Args:
         function: of a scalar.
         a, b: where to begin, different.
-        max_evaluations: the budget.
+        max_evaluations: the budget, at least 3.
 
     Returns:
         A :class:`Bracket`. Without a minimum in sight (the function falls, or equals nothing finite) it ends by its budget:
@@ -85,7 +85,7 @@ def bracket(function: Function, a: Scalar, b: Scalar, *, max_evaluations: int = 
     function = scalar_valued("bracket", "function", function)
     for name, point in (("a", a), ("b", b)):
         checks.check_number("bracket", name, point)
-    checks.check_positive_integer("bracket", "max_evaluations", max_evaluations)
+    checks.check_positive_integer("bracket", "max_evaluations", max_evaluations, minimum=3)
     if not isinstance(a, Tracer) and not isinstance(b, Tracer) and a == b:
         raise ValueError(f"bracket: a and b must be different; got {a!r} twice")
     at, (a, b) = _prepare(function, a, b)

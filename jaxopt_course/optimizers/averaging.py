@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_course.optimizers.descent import sgd
+from jaxopt_course.optimizers.wrapping import check_transformation, speaks_for
 from jaxopt_course.transform import chain, map_leaves, optimizer
 from jaxopt_course.types import Decay, NonNegative, Params, real_dtype
 
@@ -76,6 +77,7 @@ def average_params(
     return optax.GradientTransformation(init, update)
 
 
+@speaks_for("average_params")
 def averaged(
     optimizer: optax.GradientTransformation,
     decay: Any = None,
@@ -116,6 +118,7 @@ def averaged(
         of a constant step's last iterate [F5].
     """
     options = {"bias_correction": bias_correction, "accumulator_dtype": accumulator_dtype}
+    check_transformation("averaged", "optimizer", optimizer)
     return chain(optimizer, average_params(decay, start, **options))
 
 

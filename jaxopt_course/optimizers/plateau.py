@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_course.checks import Interval
+from jaxopt_course.optimizers.wrapping import check_transformation, speaks_for
 from jaxopt_course.transform import chain, optimizer, scale_leaves
 from jaxopt_course.types import Fraction, NonNegative
 
@@ -85,6 +86,7 @@ def reduce_on_plateau(
     return optax.GradientTransformationExtraArgs(init, update)
 
 
+@speaks_for("reduce_on_plateau")
 def plateau(
     optimizer: optax.GradientTransformation,
     factor: Any = 0.1,
@@ -126,4 +128,5 @@ def plateau(
     References:
         The halving of lecture 002 [C4], at moments found instead of planned; ``ReduceLROnPlateau`` of Keras and PyTorch.
     """
+    check_transformation("plateau", "optimizer", optimizer)
     return chain(optimizer, reduce_on_plateau(factor, patience, rtol, atol, window, cooldown, min_scale))

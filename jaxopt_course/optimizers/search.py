@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_course.linesearch import Search
+from jaxopt_course.optimizers.wrapping import check_transformation, speaks_for
 from jaxopt_course.transform import chain, map_leaves, optimizer, scale_leaves
 from jaxopt_course.types import Params, Positive, Updates, real_dtype
 
@@ -90,6 +91,7 @@ def scale_by_line_search(search: Any, initial_step: Positive = 1.0, growth: Posi
 _DOWNHILL = optax.scale(-1.0)  # one object, so that line searches compare equal
 
 
+@speaks_for("scale_by_line_search")
 def line_search(
     search: Search,
     direction: optax.GradientTransformation | None = None,
@@ -142,6 +144,8 @@ def line_search(
     _check_search(search)
     if growth is not None and not warm_start:
         raise ValueError(f"line_search: growth={growth!r} needs warm_start=True; without, all searches begin at initial_step")
+    if direction is not None:
+        check_transformation("line_search", "direction", direction)
     return chain(
         _DOWNHILL if direction is None else direction,
         scale_by_line_search(search, initial_step, 1.1 if growth is None else growth, warm_start=warm_start),

@@ -50,10 +50,10 @@ def foreign(where: str, name: str) -> tuple[Callable[[float], optax.GradientTran
     if other := [p.name for p in parameters if p.name in ALIASES and rate is None]:
         raise TypeError(f"{where}: {name} calls its learning rate {other[0]}; give a function: {{{name!r}: {name}}}")
     if rate is None:
-        _try(where, name, function())
+        _try(where, name, function)
         return lambda _: function(), (math.nan,)
     injected = inject(function, static=tuple(p.name for p in parameters if p.name != "learning_rate"))
-    _try(where, name, injected(learning_rate=0.1))
+    _try(where, name, functools.partial(injected, learning_rate=0.1))
     known = isinstance(rate.default, float) and rate.default > 0
     grid = tuple(float(f"{rate.default * factor:.3g}") for factor in AROUND) if known else None
     return functools.partial(_at, injected), grid
@@ -67,14 +67,19 @@ def find(where: str, name: str) -> Callable[..., Any]:
     """The factory of this dotted name, with all its arguments.
 
     Raises:
-        ValueError: no such module or factory (with the closest match).
+        ValueError: no such module or factory (with the closest match). TypeError: it is a class.
     """
     path, _, last = name.rpartition(".")
     try:
         module = importlib.import_module(path)
     except (ImportError, ValueError, TypeError) as error:  # the last two: names like '.sgd'
         raise ValueError(f"{where}: unknown optimizer {name!r}: there is no module {path!r} here ({error})") from None
+    if not last:
+        raise ValueError(f"{where}: unknown optimizer {name!r}: write a factory's name after the dot: 'optax.adam'")
     found = getattr(module, last, None)
+    if inspect.isclass(found):
+        hint = "; jc.dialects.torch and jc.dialects.keras have theirs by name: 'jaxopt_course.dialects.keras.adam'"
+        raise TypeError(f"{where}: {name} is a class, no function that makes a gradient transformation{hint}")
     if not inspect.isfunction(found) or last.startswith("scale_by_"):  # a kernel's step goes uphill
         raise ValueError(f"{where}: unknown optimizer {name!r}{checks.closest(name, factories(module))}")
     return found
@@ -87,8 +92,12 @@ def factories(module: ModuleType) -> Iterable[str]:
             yield f"{module.__name__}.{name}"
 
 
-def _try(where: str, name: str, built: Any) -> None:
+def _try(where: str, name: str, build: Callable[[], Any]) -> None:
     """One update on shapes, with what ``fit`` gives: an ``update`` that asks for more is found out here."""
+    try:
+        built = build()
+    except Exception as error:
+        raise TypeError(f"{where}: {name} is no optimizer: {error}") from error
     optimizer = optax.with_extra_args_support(as_transformation(f"{where}: {name}", built))
     params = {"w": jnp.zeros((2, 2)), "b": jnp.zeros(2)}
 

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_course.checks import Interval
+from jaxopt_course.schedules.periods import elapsed, growing
 from jaxopt_course.types import Number, Positive, Scalar, Schedule, parametric
 
 __all__ = ["cosine", "restarts", "triangular", "warm_restarts"]
@@ -49,7 +50,7 @@ def triangular(step, min_value: Number, max_value: Number, period: Positive, amp
     References:
         Smith, Cyclical learning rates for training neural networks, 2015. Lecture 002 [C5].
     """
-    position = jnp.mod(step, period) / period
+    position = elapsed(step, period)[1] / period
     return min_value + value(amplitude, step) * (max_value - min_value) * (1 - jnp.abs(2 * position - 1))
 
 
@@ -77,7 +78,7 @@ def cosine(step, min_value: Number, max_value: Number, period: Positive, amplitu
     References:
         Loshchilov & Hutter, SGDR: stochastic gradient descent with warm restarts, 2017. Lecture 002 [C6].
     """
-    position = jnp.mod(step, period) / period
+    position = elapsed(step, period)[1] / period
     return min_value + value(amplitude, step) * 0.5 * (max_value - min_value) * (1 + jnp.cos(jnp.pi * position))
 
 
@@ -106,8 +107,7 @@ def restarts(step, schedule: Schedule | Number, period: Positive, multiplier: Gr
     References:
         Loshchilov & Hutter, SGDR: stochastic gradient descent with warm restarts, 2017. Lecture 002 [C7].
     """
-    begin, length = _period(step, period, multiplier)
-    within = step - begin
+    within, length = growing(step, period, multiplier)
     return value(schedule, within * period / length if stretch else within)
 
 
@@ -135,17 +135,5 @@ def warm_restarts(step, min_value: Number, max_value: Number, period: Positive, 
     References:
         Loshchilov & Hutter, SGDR: stochastic gradient descent with warm restarts, 2017. Lecture 002 [C7].
     """
-    begin, length = _period(step, period, multiplier)
-    return min_value + 0.5 * (max_value - min_value) * (1 + jnp.cos(jnp.pi * (step - begin) / length))
-
-
-def _period(step, first, multiplier):
-    """Where the present period begins, and its length: T₀(rⁱ − 1)/(r − 1) and T₀rⁱ, with the whole number i that fits."""
-    r = jnp.asarray(multiplier, step.dtype)
-    grows = r > 1
-    safe = jnp.where(grows, r, 2.0)  # no division by zero in the branch that is not taken, nor in its derivative
-    begin = lambda i: jnp.where(grows, first * (safe**i - 1) / (safe - 1), first * i)
-    guess = jnp.where(grows, jnp.log1p(step * (safe - 1) / first) / jnp.log(safe), step / first)
-    i = jax.lax.stop_gradient(jnp.round(guess))
-    i = jnp.where(begin(i) > step, i - 1, i)  # the logarithm rounds; the beginnings decide
-    return begin(i), first * jnp.where(grows, safe**i, 1.0)
+    within, length = growing(step, period, multiplier)
+    return min_value + 0.5 * (max_value - min_value) * (1 + jnp.cos(jnp.pi * within / length))

@@ -9,12 +9,17 @@ step         α_t = α₀ e^{−k ⌊t/T⌋}
 
 from __future__ import annotations
 
-import jax.numpy as jnp
-from jax.scipy.special import gammaln
+import functools
 
+import jax
+import jax.numpy as jnp
+
+from jaxopt_course.schedules.periods import elapsed
 from jaxopt_course.types import NonNegative, Number, Positive, Schedule, parametric
 
 __all__ = ["constant", "exponential", "linear", "recursive", "step", "time_based"]
+
+FIRST = 16  # factors one by one
 
 
 @parametric(Schedule)
@@ -88,19 +93,29 @@ def recursive(step, init_value: Number, decay_rate: NonNegative):
     References:
         Lecture 000 [C2]. It falls faster than any exponential; :func:`time_based` is another schedule.
     """
-    return init_value * jnp.exp(-_log_product(step, decay_rate))
+    return init_value * _fallen(step, decay_rate)
 
 
-def _log_product(t, rate):
-    """ln Π_{i<t} (1 + ρi): by gamma functions, or, where 1/ρ would swamp them, by Euler and Maclaurin's sum formula."""
-    large = rate > 0.05
-    safe = jnp.where(large, rate, 1.0)
-    by_gamma = (t - 1) * jnp.log(safe) + gammaln(t + 1 / safe) - gammaln(1 + 1 / safe)
-    small = jnp.where(large | (rate == 0), 0.01, rate)
-    x = 1 + small * t
-    by_sum = (x * jnp.log(x) - (x - 1)) / small - jnp.log(x) / 2 + small * (1 / x - 1) / 12 - small**3 * (x**-3 - 1) / 360
-    by_sum = by_sum + small**5 * (x**-5 - 1) / 1260
-    return jnp.where((t < 2) | (rate == 0), 0.0, jnp.where(large, by_gamma, by_sum))
+@jax.jit
+def _fallen(t, rate):
+    """1 / Π_{i<t} (1 + ρi): some factors one by one, the others by Euler and Maclaurin's sum formula for their logarithms."""
+    few = functools.reduce(lambda value, i: jnp.where(t > i, value / (1 + rate * i), value), range(1, FIRST), 1.0)
+    rest, passed = jnp.maximum(t - FIRST, 0), rate * FIRST
+    slow = rate / (1 + passed)  # at most 1/16: what the formula wants
+    y = slow * rest
+    logs = rest * jnp.log1p(passed) + rest * y * _entropy(y) - jnp.log1p(y) / 2
+    for power, coefficient in ((1, 1 / 12), (3, -1 / 360), (5, 1 / 1260), (7, -1 / 1680)):  # B₂ₖ/(2k(2k − 1)), at 2k − 1
+        logs = logs + coefficient * slow**power * ((1 + y) ** -power - 1)
+    return few * jnp.exp(-logs)
+
+
+def _entropy(y):
+    """((1 + y) ln(1 + y) − y)/y², by the series of artanh z, z = y/(2 + y), where the difference would cancel."""
+    small = y < 0.6
+    z = jnp.where(small, y / (2 + y), 0.1)
+    terms = functools.reduce(lambda total, k: total * z * z + 1 / (2 * k + 1), range(12, 0, -1), 0.0)
+    far = jnp.where(small, 1.0, y)
+    return jnp.where(small, (1 - z) / 2 * (1 + z * (1 + z) * terms), ((1 + far) * jnp.log1p(far) - far) / far**2)
 
 
 @parametric(Schedule)
@@ -177,4 +192,4 @@ def step(step, init_value: Number, decay_rate: NonNegative, transition_steps: Po
     References:
         Lecture 002 [C4].
     """
-    return init_value * jnp.exp(-decay_rate * jnp.floor(step / transition_steps))
+    return init_value * jnp.exp(-decay_rate * elapsed(step, transition_steps)[0])

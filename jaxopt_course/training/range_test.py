@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -80,8 +81,8 @@ def range_test(
         A :class:`RangeTest`; ``.plot()`` draws it.
 
     Raises:
-        TypeError, ValueError: an argument is not what it should be, the loss is not finite from the start, or it never falls
-            by more than its noise.
+        TypeError, ValueError: an argument is not what it should be, the factory ignores its rate, the loss is not finite from
+            the start, or it never falls by more than its noise.
 
     >>> import jaxopt_course as jc
     >>> test = range_test(jc.problems.digits(), jc.sgd, low=1e-4, high=100, steps=100)
@@ -99,7 +100,9 @@ def range_test(
         checks.check_positive_integer("range_test", "batch_size", batch_size)
     if not callable(factory) or isinstance(factory, optax.GradientTransformation):
         raise TypeError(f"range_test: factory must be a function from a learning rate to an optimizer; got {factory!r}")
-    optimizer = as_transformation("range_test: what factory returns", factory(rising(low, high, steps)))
+    build = lambda rate: as_transformation("range_test: what factory returns", factory(rate))
+    optimizer = build(rising(low, high, steps))
+    _check_reads_its_rate(problem, build, rising(low, high, steps))
     result = fit(problem, optimizer, batch_size=batch_size, steps=steps, key=key, evaluate=None, nonfinite="stop")
     losses = np.asarray(result.history["objective" if problem.regularizer else "loss"].values, float)
     rates = np.asarray(rising(low, high, steps)(jnp.arange(len(losses))), float)
@@ -108,6 +111,22 @@ def range_test(
         raise ValueError(f"range_test: the loss was finite for {finite.sum()} steps only; begin at a lower rate than {low}")
     attributes = {"problem": problem.name, "steps": steps, "batch_size": result.history.attrs["batch_size"]}
     return _seen(rates[finite], losses[finite], attributes)
+
+
+def _check_reads_its_rate(problem: Problem, build: Callable[[Schedule], optax.GradientTransformation], rate: Schedule) -> None:
+    """Whether an update asks the schedule that the factory was given, ours or foreign: found out on shapes."""
+    asked = []
+    heard = Schedule(lambda step: (asked.append(step), rate(step))[1])
+    optimizer = optax.with_extra_args_support(build(heard))
+    params, _ = jax.eval_shape(problem.init, jax.random.key(0))
+    zeros = jax.tree.map(lambda p: jnp.zeros(p.shape, p.dtype), params)
+    extra = {"value": jnp.zeros(()), "grad": zeros, "value_fn": lambda p: sum(x.sum() for x in jax.tree.leaves(p))}
+    state = optimizer.init(zeros)
+    asked.clear()  # factories check a rate where it begins
+    jax.eval_shape(lambda state: optimizer.update(zeros, state, zeros, **extra), state)
+    if not asked:
+        example = "lambda rate: jc.momentum(rate, 0.9)"
+        raise ValueError(f"range_test: factory must use the learning rate (a schedule) that it is given: {example}")
 
 
 def _seen(rates: np.ndarray, losses: np.ndarray, attributes: dict[str, Any]) -> RangeTest:

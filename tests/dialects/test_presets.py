@@ -2,6 +2,7 @@
 
 import doctest
 import inspect
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -153,7 +154,13 @@ BAD = {
         ValueError,
         "bias_correction_mu and bias_correction_nu must be both",
     ),
-    "a mask that is a tree (optax)": (lambda: D.optax.adamw(0.1, mask={"w": True}), TypeError, "mask must be a function"),
+    "a mask of numbers (optax)": (lambda: D.optax.adamw(0.1, mask={"w": 1}), TypeError, "mask must be a tree of booleans"),
+    "no mask (optax)": (lambda: D.optax.adamw(0.1, mask="w"), TypeError, "mask must be a tree of booleans"),
+    "a word for a switch": (lambda: D.torch.adam(amsgrad="no"), TypeError, "amsgrad must be True or False; got 'no'$"),
+    "a number for a switch": (lambda: D.keras.Adam(amsgrad=1), TypeError, "amsgrad must be True or False; got 1$"),
+    "by position": (lambda: D.keras.sgd(0.1, 0.9, 1), TypeError, "nesterov must be True or False; got 1$"),
+    "a word for a keyword": (lambda: D.torch.sgd(maximize="no"), TypeError, "maximize must be True or False; got 'no'$"),
+    "what torch has first": (lambda: D.torch.sgd(params=[]), TypeError, "'params'.*there is no `params` here"),
     "a negative schedule's factor (paper)": (
         lambda: D.paper.adamw(-0.1, eta=jc.schedules.linear(1.0, 0.0, 9)),
         ValueError,
@@ -238,11 +245,17 @@ def test_a_traced_number_is_on():
 
 def test_optaxs_mask_says_what_decays():
     params = {"w": jnp.array([2.0, -1.0]), "b": jnp.array([4.0])}
-    mask = lambda tree: {"w": True, "b": False}
-    for name in ("adamw", "nadamw", "adamaxw"):
+    tree = {"w": True, "b": False}
+    for name, mask in itertools.product(("adamw", "nadamw", "adamaxw"), (tree, lambda params: tree)):
         ours, theirs = (getattr(home, name)(0.1, weight_decay=0.5, mask=mask) for home in (D.optax, optax))
         steps = [tx.update(params, tx.init(params), params)[0] for tx in (ours, theirs)]
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), *steps)
+
+
+def test_equal_masks_are_one_program():
+    one, same, other = (D.optax.adamw(0.1, mask={"w": w, "b": False}) for w in (True, np.bool_(True), False))
+    assert one.update == same.update
+    assert one.update != other.update
 
 
 def test_rates_may_be_schedules_everywhere():

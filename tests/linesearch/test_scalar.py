@@ -180,6 +180,7 @@ def test_a_bracket_on_a_falling_or_bad_function_ends_by_its_budget():
     falling = bracket(lambda x: -x, 2.0, 3.0, max_evaluations=17)
     assert falling.status == Status.BUDGET
     assert falling.evaluations == 17
+    assert bracket(lambda x: -x, 2.0, 3.0, max_evaluations=3).evaluations == 3
     assert bracket(lambda x: x * jnp.nan, 2.0, 3.0).status == Status.NON_FINITE
     assert bracket(lambda x: 0 * x, 2.0, 3.0).evaluations == 3
 
@@ -205,6 +206,7 @@ def test_a_budget_that_is_spent_is_said(method):
             ValueError,
             "golden: max_evaluations must be an integer >= 1; got 0",
         ),
+        (lambda: bracket(scipys, 1.0, 2.0, max_evaluations=2), ValueError, "max_evaluations must be an integer >= 3; got 2"),
         (lambda: bracket(scipys, 1.0, 1.0), ValueError, r"bracket: a and b must be different; got 1\.0 twice"),
         (lambda: bracket(scipys, "1", 2.0), TypeError, "bracket: a must be a finite number; got '1'"),
     ],

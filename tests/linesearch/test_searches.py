@@ -328,6 +328,7 @@ def test_a_search_is_a_pytree_whose_numbers_do_not_retrace():
         (lambda: wolfe(max_evaluations=0), ValueError, "wolfe: max_evaluations must be an integer >= 1; got 0"),
         (lambda: wolfe(c3=0.1), TypeError, r"wolfe: unknown argument 'c3' \(known: c1, c2"),
         (lambda: exact(method="brend"), ValueError, "exact: unknown method 'brend'; did you mean 'brent'?"),
+        (lambda: exact(max_evaluations=1), ValueError, "exact: max_evaluations must be an integer >= 2; got 1"),
         (lambda: exact(rtol=0.0), ValueError, r"exact: rtol must be a number > 0; got 0\.0"),
         (lambda: exact()(scipys_2, 0.0), ValueError, r"exact: initial_step must be a number > 0; got 0\.0"),
         (
@@ -339,3 +340,12 @@ def test_a_search_is_a_pytree_whose_numbers_do_not_retrace():
 def test_bad_arguments_are_refused(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+@pytest.mark.parametrize("first", [1e-3, 4.0, 1e3])
+@pytest.mark.parametrize("budget", [1, 2, 3])
+def test_no_budget_is_exceeded(name, first, budget):
+    if name in ("brent", "golden"):
+        budget = max(budget, 2)
+    assert SEARCHES[name](max_evaluations=budget)(lambda a: (a - 1.0) ** 2, first).evaluations <= budget

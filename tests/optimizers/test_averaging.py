@@ -97,9 +97,9 @@ def test_accumulator_dtype():
 
 
 def test_bad_input():
-    with pytest.raises(TypeError, match="gradient transformations"):
+    with pytest.raises(TypeError, match=r"^averaged: optimizer must be a gradient transformation"):
         jc.averaged(0.1)
-    with pytest.raises(ValueError, match=r"decay must be a number in \[0, 1\)"):
+    with pytest.raises(ValueError, match=r"^averaged: decay must be a number in \[0, 1\)"):
         jc.averaged(jc.sgd(0.1), 1.0)
     with pytest.raises(ValueError, match="start must be a number >= 0"):
         jc.averaged_sgd(0.1, start=-1)

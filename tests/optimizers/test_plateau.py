@@ -89,11 +89,11 @@ def test_numbers_are_data():
 
 
 def test_bad_input():
-    with pytest.raises(ValueError, match=r"factor must be a number in \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"^plateau: factor must be a number in \[0, 1\]"):
         jc.plateau(jc.sgd(0.1), factor=2.0)
     with pytest.raises(ValueError, match="window must be a number >= 1"):
         jc.plateau(jc.sgd(0.1), window=0)
-    with pytest.raises(TypeError, match="gradient transformations"):
+    with pytest.raises(TypeError, match=r"^plateau: optimizer must be a gradient transformation.*call the factory"):
         jc.plateau(jc.sgd)
     tx = jc.plateau(jc.sgd(0.1))
     with pytest.raises(ValueError, match="give it the loss"):

@@ -62,6 +62,9 @@ def test_race():
     [
         ("optax.lyon", ValueError, "unknown optimizer 'optax.lyon'; did you mean 'optax.lion'"),
         ("nowhere.sgd", ValueError, "there is no module 'nowhere'"),
+        ("optax.", ValueError, "unknown optimizer 'optax.': write a factory's name after the dot"),
+        ("optax.chain", TypeError, "race: optax.chain is no optimizer: "),
+        ("fractions.Fraction", TypeError, "fractions.Fraction is a class, .*jc.dialects.torch"),
         (".sgd", ValueError, "unknown optimizer '.sgd'"),
         ("optax.contrib.dpsgd", TypeError, "needs more than a learning rate: l2_norm_clip, noise_multiplier, seed"),
         ("optax.contrib.sophia", TypeError, "needs more than fit gives .*obj_fn must be provided"),

@@ -1,6 +1,7 @@
 """The range test finds where the loss falls, and where it explodes."""
 
 import numpy as np
+import optax
 import pytest
 
 import jaxopt_course as jc
@@ -51,7 +52,10 @@ def test_digits_and_its_picture():
         ({"low": 1.0, "high": 0.5}, ValueError, "high must be a number > 1"),
         ({"steps": 5}, ValueError, "steps must be an integer >= 10"),
         ({"factory": jc.sgd(0.1)}, TypeError, "factory must be a function from a learning rate"),
-        ({"factory": lambda rate: jc.sgd(0.0)}, ValueError, "never fell by more than its noise"),
+        ({"factory": lambda rate: jc.sgd(0.1)}, ValueError, "factory must use the learning rate .* that it is given"),
+        ({"factory": lambda rate: jc.sgd(rate(3))}, ValueError, "factory must use the learning rate .* that it is given"),
+        ({"factory": lambda rate: optax.adam(0.1)}, ValueError, "factory must use the learning rate .* that it is given"),
+        ({"factory": lambda rate: jc.sgd(jc.schedules.scaled(rate, 0.0))}, ValueError, "never fell by more than its noise"),
         ({"factory": lambda rate: 3}, TypeError, "what factory returns"),
         ({"batch_size": 65}, ValueError, "batch_size must be an integer from 1 to 64"),
         ({"low": 1e20, "high": 1e30}, ValueError, "finite for .* steps only; begin at a lower rate"),
@@ -61,3 +65,21 @@ def test_bad_input(quadratic, arguments, error, message):
     arguments = {"factory": jc.sgd, **arguments}
     with pytest.raises(error, match=message):
         jc.range_test(quadratic, **arguments)
+
+
+FACTORIES = {
+    "ours": lambda rate: jc.adam(rate),
+    "a chain": lambda rate: jc.chain(optax.clip_by_global_norm(1.0), jc.momentum(rate, 0.9)),
+    "scaled": lambda rate: jc.sgd(jc.schedules.scaled(rate, 0.5)),
+    "averaged": lambda rate: jc.averaged(jc.sgd(rate)),
+    "optax's": optax.sgd,
+    "injected": lambda rate: jc.inject(optax.adam)(rate),
+    "optax's injection": lambda rate: optax.inject_hyperparams(optax.sgd)(learning_rate=rate),
+    "every second step": lambda rate: optax.MultiSteps(optax.sgd(rate), 2).gradient_transformation(),
+}
+
+
+@pytest.mark.parametrize("name", FACTORIES)
+def test_whoever_reads_the_rate_is_tested(quadratic, name):
+    test = jc.range_test(quadratic, FACTORIES[name], low=1e-4, high=1.0, steps=40, batch_size=8)
+    assert 1e-4 < test.steepest < test.lowest <= 1.0

@@ -367,13 +367,13 @@ BAD_SCORES = {
     "no floor, losses": ("loss", 0.0, ValueError, "floor must be > 0 with score='loss'"),
     "a word": ("losses", 0.1, ValueError, "score must be 'loss' or one number for each example; got 'losses'"),
     "none": (None, 0.1, TypeError, "score must be a number >= 0; got None"),
-    "a number": (3.0, 0.1, ValueError, "score must be one number for each example, with a positive sum; got 3.0"),
+    "a number": (3.0, 0.1, ValueError, "score must be a 1-D array, one number for each example; got shape ()"),
     "NaN": ([1.0, np.nan], 0.1, ValueError, "score must be a number >= 0; got [1.0, nan]"),
     "infinite": ([1.0, np.inf], 0.1, ValueError, "score must be a number >= 0; got [1.0, inf]"),
     "negative": ([1.0, -1.0], 0.1, ValueError, "score must be a number >= 0; got [1.0, -1.0]"),
     "all zero": ([0.0, 0.0], 0.1, ValueError, "with a positive sum; got [0.0, 0.0]"),
     "empty": ([], 0.1, ValueError, "with a positive sum; got []"),
-    "a matrix": (np.ones((3, 2)), 0.1, ValueError, "score must be one number for each example"),
+    "a matrix": (np.ones((3, 2)), 0.1, ValueError, "score must be a 1-D array, one number for each example; got shape (3, 2)"),
 }
 
 

@@ -181,7 +181,9 @@ def importance(score: Any = "loss", floor: float = 0.1) -> Importance | ByLoss:
         return ByLoss(float(floor))
     checks.check_number(where, "score", jax.device_get(score), Interval(0), scalar=False)
     scores = np.asarray(score, np.float64)
-    if scores.ndim != 1 or not scores.sum() > 0:
+    if scores.ndim != 1:
+        raise ValueError(f"{where}: score must be a 1-D array, one number for each example; got shape {scores.shape}")
+    if not scores.sum() > 0:
         raise ValueError(f"{where}: score must be one number for each example, with a positive sum; got {score!r:.200}")
     if floor == 0 and not (scores > 0).all():
         raise ValueError(f"{where}: floor must be > 0 where a score is 0: such an example would never be drawn; got {floor}")
