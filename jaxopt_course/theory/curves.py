@@ -67,7 +67,7 @@ def expected_loss(
             a, b, c = memory.matrices(tx.update, state, len(h))
             matrix = a + b @ h @ c
             spread = matrix @ p @ matrix.T + b @ sigma @ b.T
-            return (matrix @ z, spread, coming(tx.update, state, len(h))), _losses(h, z, p)
+            return (matrix @ z, spread, coming(tx.update, state, jnp.zeros(len(h)))), _losses(h, z, p)
 
         z = memory.pack(state, x)
         run = jax.jit(lambda carry: jax.lax.scan(step, carry, None, length=steps + 1)[1])

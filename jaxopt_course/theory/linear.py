@@ -8,9 +8,9 @@ but never passes on to the parameters (an average, a monitor) is left out of z, 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -20,11 +20,11 @@ import optax
 
 from jaxopt_course.transform import gradient_point
 
-__all__ = ["LinearSystem", "Memory", "coming", "linear_system"]
+__all__ = ["LinearSystem", "Memory", "check_optimizer", "coming", "linear_system", "linear_systems"]
 
 TOLERANCE = 1e-9  # of linearity, relative to the terms of the sum
 SCALES = (1e-4, 1.0, 1e4)  # of the points at which linearity is tested: a clip is not felt at every size
-STEPS = (0, 1, 2, 10, 1000)  # at which the system must be the same
+STEPS = (0, 1, 2, 10, 1000)  # at which a system that depends on a counter is looked at, for the message
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -32,8 +32,8 @@ class LinearSystem:
     """z⁺ = A z + B g, y = C z.
 
     Attributes:
-        a: A ``[k, k]``; z is the parameters ``[d]``, then each of ``names``, flat.
-        b: B ``[k, d]``. c: C ``[d, k]``.
+        a: A ``[..., k, k]``; z is the parameters ``[d]``, then each of ``names``, flat.
+        b: B ``[..., k, d]``. c: C ``[..., d, k]``.
         names: the state's leaves that are in z.
     """
 
@@ -49,10 +49,13 @@ class LinearSystem:
 
 @dataclasses.dataclass(frozen=True)
 class Memory:
-    """Which of a state's leaves are in z, by their positions; ``counted``: the counters that it depends on."""
+    """Which of a state's leaves are in z, by their positions; ``counters``: the others that move, and A, B or C use."""
 
+    dimension: int
     positions: tuple[int, ...]
     names: tuple[str, ...]
+    sizes: tuple[int, ...]
+    counters: tuple[int, ...]
     counted: tuple[str, ...]
 
     def matrices(self, update: Any, state: Any, dimension: int) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -83,15 +86,14 @@ class Memory:
         return jnp.concatenate([x, *(jnp.asarray(leaves[i], float).reshape(-1) for i in self.positions)])
 
 
-def coming(update: Any, state: Any, dimension: int) -> Any:
-    """The state one update later, its counters above all: without gradient, at 0."""
-    zero = jnp.zeros(dimension)
-    new = _update(update, state, zero, zero, jnp.zeros(()))[1]
+def coming(update: Any, state: Any, g: jax.Array) -> Any:
+    """The state one update later, its counters above all: at 0, with this gradient."""
+    new = _update(update, state, jnp.zeros_like(g), g, jnp.zeros(()))[1]
     return jax.tree.map(lambda new, old: jnp.asarray(new).astype(jnp.result_type(old)), new, state)
 
 
 def linear_system(
-    where: str, optimizer: optax.GradientTransformation, dimension: int = 1, step: int | None = None
+    where: str, optimizer: optax.GradientTransformation, dimension: int = 1, step: int | None = None, hint: str = ""
 ) -> tuple[LinearSystem, Memory]:
     """A, B and C of an optimizer of ``dimension`` parameters, once it is sure that it is linear.
 
@@ -100,26 +102,64 @@ def linear_system(
         optimizer: ours or optax's.
         dimension: d.
         step: of the update after so many; None: of every update, which must be the same.
+        hint: what the caller can do about a map that changes with the step, for the message.
 
     Raises:
         TypeError: no optimizer. ValueError: it is not linear, with the parts that are not; or it changes with the step.
     """
+    check_optimizer(where, optimizer)
+    systems, memory = linear_systems(where, lambda: optimizer, {}, dimension, step, hint)
+    return dataclasses.replace(systems, a=systems.a[0], b=systems.b[0], c=systems.c[0]), memory
+
+
+def linear_systems(
+    where: str,
+    factory: Callable[..., Any],
+    grid: dict[str, np.ndarray],
+    dimension: int = 1,
+    step: int | None = None,
+    hint: str = "",
+) -> tuple[LinearSystem, Memory]:
+    """The same of a factory's optimizers ``[n, ...]``, one for each row of the grid's numbers: each is looked at.
+
+    A map that uses a counter which goes on counting is refused, whatever it looks like at some steps.
+    """
+    make = lambda numbers: optax.with_extra_args_support(factory(**numbers))
+    with jax.enable_x64(True):
+        memory = _memory(where, make, {name: jnp.asarray(row[0]) for name, row in grid.items()}, dimension)
+        steps = np.array((STEPS if memory.counters else (0,)) if step is None else (step,))
+        with _tracing(where, dimension, grid):
+            if grid:
+                derive = lambda numbers: _derived((tx := make(numbers)).update, memory, steps, tx.init(jnp.zeros(dimension)))
+                found = jax.jit(jax.vmap(derive))(jax.tree.map(jnp.asarray, grid))
+            else:
+                tx = make({})
+                one = _compiled(tx.update, memory, steps, tx.init(jnp.zeros(dimension)))
+                found = jax.tree.map(lambda x: x[None], one)
+    system, holds, moves = jax.tree.map(np.asarray, found)
+    at = lambda i: f" (at {', '.join(f'{name}={row[i]:g}' for name, row in grid.items())})" if grid else ""
+    for i in np.flatnonzero(~holds.all(axis=(1, 2))):
+        raise ValueError(
+            f"{where}: this optimizer is not linear in its gradients and what it remembers: "
+            f"{_guilty(memory, holds[i].all(axis=0))}{at(i)}"
+        )
+    for i in np.flatnonzero(moves.any(axis=1)) if step is None else ():
+        other = np.any([(np.abs(m[i] - m[i, 0]) > 1e-12 * np.abs(m[i, 0])).any(axis=(1, 2)) for m in system], axis=0)
+        shown = f"that of update {steps[other.argmax()]} is not that of update 0 (it depends on" if other.any() else "(it uses"
+        raise ValueError(
+            f"{where}: this optimizer's linear map changes with the step: {shown} the state's "
+            f"{', '.join(memory.counted)}){at(i)}{hint}"
+        )
+    a, b, c = (matrix[:, 0] for matrix in system)
+    return LinearSystem(a, b, c, memory.names), memory
+
+
+def check_optimizer(where: str, optimizer: Any) -> None:
+    """Raise unless this is an optimizer."""
     if not isinstance(optimizer, optax.GradientTransformation):
         hint = " (call the factory: jc.momentum(0.1))" if callable(optimizer) else ""
         accepted = "a gradient transformation, a pair (init, update)"
         raise TypeError(f"{where}: optimizer must be {accepted}; got {optimizer!r}{hint}")
-    with jax.enable_x64(True):
-        tx = optax.with_extra_args_support(optimizer)
-        memory = _memory(where, tx, dimension)
-        steps = (STEPS if memory.counted else (0,)) if step is None else (step,)
-        first, *others = (_checked(where, tx, memory, dimension, at) for at in steps)
-    for other, at in zip(others, steps[1:], strict=True):
-        if not all(map(np.allclose, (first.a, first.b, first.c), (other.a, other.b, other.c))):
-            raise ValueError(
-                f"{where}: this optimizer's linear map changes with the step: that of update {at} is not that of update 0 "
-                f"(it depends on the state's {', '.join(memory.counted)}); give step=, for the map of one update"
-            )
-    return first, memory
 
 
 def _update(update: Any, state: Any, x: jax.Array, g: jax.Array, value: jax.Array) -> tuple[jax.Array, Any, jax.Array]:
@@ -137,64 +177,113 @@ class _EvaluatesError(Exception):
     """An update asked for the function."""
 
 
-def _memory(where: str, tx: Any, dimension: int) -> Memory:
-    """What the parameters depend on, as the update's program says."""
+def _memory(where: str, make: Callable[..., Any], numbers: dict[str, jax.Array], dimension: int) -> Memory:
+    """What the parameters depend on, as the update's program says, whatever the numbers are."""
     x = jnp.zeros(dimension)
-    state = tx.init(x)
-    paths, leaves = zip(*jax.tree_util.tree_leaves_with_path(state), strict=True) if jax.tree.leaves(state) else ((), ())
-    try:
+    start = lambda numbers: make(numbers).init(x)
+
+    def update(numbers, leaves, x, g, value):
+        tx = make(numbers)
+        return _update(tx.update, jax.tree.unflatten(jax.tree.structure(tx.init(x)), leaves), x, g, value)
+
+    with _tracing(where, dimension, numbers):
+        found = jax.tree_util.tree_leaves_with_path(jax.eval_shape(start, numbers))
+        paths, leaves = zip(*found, strict=True) if found else ((), ())
         with jax.disable_jit():
-            trace = jax.make_jaxpr(functools.partial(_update, tx.update))
-            program = trace(state, x, x, jnp.zeros(()))
-    except _EvaluatesError:
-        raise ValueError(f"{where}: this optimizer is not linear: its update evaluates the function (a line search)") from None
-    *inputs, _, _, value = program.jaxpr.invars
-    new_x, *outputs, point = program.jaxpr.outvars
-    sources = _sources(program.jaxpr)
-    needed, found = set(), sources(new_x) | sources(point)
-    while fresh := {i for i, var in enumerate(inputs) if var in found} - needed:
-        needed |= fresh
-        found = found.union(*(sources(outputs[i]) for i in fresh))
+            program = jax.make_jaxpr(update)(numbers, leaves, x, x, jnp.zeros(())).jaxpr
+    *inputs, _, _, value = program.invars[len(numbers) :]
+    new_x, *outputs, point = program.outvars
+    needed, found = _reached(program, inputs, outputs, (new_x, point), _sources(program))
     if value in found:
         raise ValueError(f"{where}: this optimizer is not linear: its update depends on the function's value")
     name = lambda i: jax.tree_util.keystr(paths[i])
-    moving = [i for i in sorted(needed) if _origin(program.jaxpr, outputs[i]) is not inputs[i]]
-    kept = tuple(i for i in moving if jnp.issubdtype(jnp.result_type(leaves[i]), jnp.floating))
-    counted = tuple(name(i) for i in moving if i not in kept)
-    return Memory(kept, tuple(map(name, kept)), counted)
+    moving = [i for i in sorted(needed) if _origin(program, outputs[i]) is not inputs[i]]
+    kept = tuple(i for i in moving if jnp.issubdtype(leaves[i].dtype, jnp.floating))
+    used, _ = _reached(program, inputs, outputs, (new_x, point), _sources(program, ignoring_zeros=True))
+    counters = tuple(i for i in moving if i not in kept and i in used)
+    sizes = tuple(int(np.prod(leaves[i].shape)) for i in kept)
+    return Memory(dimension, kept, tuple(map(name, kept)), sizes, counters, tuple(map(name, counters)))
 
 
-def _checked(where: str, tx: Any, memory: Memory, dimension: int, step: int) -> LinearSystem:
-    """The system at a step, compared with the update itself at points of several sizes."""
-    state, generator = tx.init(jnp.zeros(dimension)), np.random.default_rng(0)
-    size = jax.eval_shape(memory.pack, state, jax.ShapeDtypeStruct((dimension,), float)).shape[0]
+@contextlib.contextmanager
+def _tracing(where: str, dimension: int, numbers: Iterable[str]) -> Iterator[None]:
+    """What an update raises while it is traced, in words of the caller's arguments."""
+    first_line = lambda error: str(error).strip().split("\n")[0][:200]
+    try:
+        yield
+    except _EvaluatesError:
+        raise ValueError(f"{where}: this optimizer is not linear: its update evaluates the function (a line search)") from None
+    except jax.errors.ConcretizationTypeError as error:
+        names = f"factory must compute with {', '.join(numbers)}" if numbers else "the optimizer must compute"
+        raise TypeError(f"{where}: {names} without asking for values (no if, no float()): {first_line(error)}") from error
+    except (TypeError, ValueError) as error:
+        mixing = "; one that mixes parameters has a matrix, of iteration_matrix, and no rate for each eigenvalue"
+        raise ValueError(
+            f"{where}: this optimizer's update does not run on {dimension} parameter{'s' * (dimension > 1)} in double "
+            f"precision: {first_line(error)}{mixing if dimension == 1 else ''}"
+        ) from error
+
+
+def _reached(
+    program: Any, inputs: Any, outputs: Any, goals: Any, sources: Callable[[Any], set[Any]]
+) -> tuple[set[int], set[Any]]:
+    """Which leaves of the state the goals depend on, now or through what later updates make of them."""
+    needed, found = set(), set().union(*map(sources, goals))
+    while fresh := {i for i, var in enumerate(inputs) if var in found} - needed:
+        needed |= fresh
+        found = found.union(*(sources(outputs[i]) for i in fresh))
+    return needed, found
+
+
+def _derived(update: Any, memory: Memory, steps: Any, state: Any) -> tuple[Any, jax.Array, jax.Array]:
+    """A, B and C after so many steps each; whether (z⁺, y) are what they say, row by row; whether a counter they use moves."""
+    d, size, generator = memory.dimension, memory.dimension + sum(memory.sizes), np.random.default_rng(0)
     z = np.concatenate([scale * generator.standard_normal((4, size)) for scale in SCALES])
-    g = np.concatenate([scale * generator.standard_normal((4, dimension)) for scale in SCALES])
-    a, b, c, after, point = map(np.asarray, _derive(tx.update, memory, step, state, z, g))
-    error = np.abs(after - z @ a.T - g @ b.T), np.abs(point - z @ c.T)
-    size = np.abs(z) @ np.abs(a).T + np.abs(g) @ np.abs(b).T, np.abs(z) @ np.abs(c).T
-    linear = [(e <= TOLERANCE * (s + np.abs(z).max(1, keepdims=True))).all(axis=0) for e, s in zip(error, size, strict=True)]
-    if not (linear[0].all() and linear[1].all()):
-        lengths = [int(np.size(jax.tree.leaves(tx.init(jnp.zeros(dimension)))[i])) for i in memory.positions]
-        owners = np.repeat(["the update", *(f"the state's {name}" for name in memory.names)], [dimension, *lengths])
-        guilty = [*dict.fromkeys(owners[~linear[0]].tolist()), *([] if linear[1].all() else ["the gradient point"])]
-        parts = f"{' and '.join(guilty)} {'is' if len(guilty) == 1 else 'are'} not"
-        raise ValueError(f"{where}: this optimizer is not linear in its gradients and what it remembers: {parts}")
-    return LinearSystem(a, b, c, memory.names)
+    g = np.concatenate([scale * generator.standard_normal((4, d)) for scale in SCALES])
+    largest = np.abs(z).max(axis=1, keepdims=True)
+
+    def at(step: Any) -> tuple[Any, jax.Array, jax.Array]:
+        now = jax.lax.fori_loop(0, step, lambda _, s: coming(update, s, jnp.zeros(d)), state)
+        a, b, c = memory.matrices(update, now, d)
+        after, point = jax.vmap(memory.program(update, now, d))(z, g)
+        error = jnp.abs(after - z @ a.T - g @ b.T), jnp.abs(point - z @ c.T)
+        terms = np.abs(z) @ jnp.abs(a).T + np.abs(g) @ jnp.abs(b).T, np.abs(z) @ jnp.abs(c).T
+        holds = [(e <= TOLERANCE * (size + largest)).all(axis=0) for e, size in zip(error, terms, strict=True)]
+        return (a, b, c), jnp.concatenate(holds), _moves(update, memory, now)
+
+    return jax.lax.map(at, steps)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _derive(update: Any, memory: Memory, step: Any, state: Any, z: jax.Array, g: jax.Array) -> tuple[jax.Array, ...]:
-    """A, B and C after so many steps, and what the update makes of these points; compiled once for equal updates."""
-    d = g.shape[-1]
-    state = jax.lax.fori_loop(0, step, lambda _, s: coming(update, s, d), state)
-    return *memory.matrices(update, state, d), *jax.vmap(memory.program(update, state, d))(z, g)
+_compiled: Any = jax.jit(_derived, static_argnums=(0, 1))  # once for equal updates
 
 
-def _sources(program: Any) -> Callable[[Any], set[Any]]:
-    """The inputs that a variable is computed from."""
+def _moves(update: Any, memory: Memory, state: Any) -> jax.Array:
+    """Whether a counter goes on counting, with a gradient or without."""
+    pick = lambda state: [jax.tree.leaves(state)[i] for i in memory.counters]
+    later = [pick(coming(update, state, jnp.full(memory.dimension, g))) for g in (0.0, 1.0)]
+    return jnp.array([jnp.any(new != old) for each in later for new, old in zip(each, pick(state), strict=True)]).any()
+
+
+def _guilty(memory: Memory, linear: np.ndarray) -> str:
+    """The parts that are not linear."""
+    owners = np.repeat(
+        ["the update", *(f"the state's {name}" for name in memory.names), "the gradient point"],
+        [memory.dimension, *memory.sizes, memory.dimension],
+    )
+    guilty = [*dict.fromkeys(owners[~linear].tolist())]
+    return f"{' and '.join(guilty)} {'is' if len(guilty) == 1 else 'are'} not"
+
+
+def _sources(program: Any, *, ignoring_zeros: bool = False) -> Callable[[Any], set[Any]]:
+    """The inputs that a variable is computed from; a product with the literal 0 may count as computed from nothing."""
     known = {var: {var} for var in program.invars}
     for equation in program.eqns:
+        if (
+            ignoring_zeros
+            and equation.primitive.name == "mul"
+            and any(np.all(getattr(v, "val", 1) == 0) for v in equation.invars)
+        ):
+            continue
         inputs = set().union(*(known.get(v, set()) for v in equation.invars if not hasattr(v, "val")))
         known.update(dict.fromkeys(equation.outvars, inputs))
     return lambda var: set() if hasattr(var, "val") else known.get(var, set())
