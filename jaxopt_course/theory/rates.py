@@ -200,7 +200,8 @@ def measured_rate(points: Any, minimum: Any = 0.0) -> float:
         ρ̂; where the best β makes eigenvalues meet, it is about (1 + 1.4/T) times the predicted rate after T steps.
 
     Raises:
-        ValueError: fewer than eight points, or fewer before the path is at the minimum up to rounding.
+        TypeError: no numbers. ValueError: a minimum of another shape; fewer than eight points, or fewer before the path is at
+            the minimum up to rounding.
 
     >>> round(measured_rate(0.5 ** np.arange(20.0)), 6)
     0.5
@@ -208,8 +209,13 @@ def measured_rate(points: Any, minimum: Any = 0.0) -> float:
     References:
         Lecture 000 [D5].
     """
-    path = np.asarray(points)
-    target = np.asarray(minimum, float)
+    for name, value in (("points", points), ("minimum", minimum)):
+        _check_numeric("measured_rate", name, value)
+    path, target = np.asarray(points), np.asarray(minimum, float)
+    if path.ndim and target.shape not in ((), path.shape[1:]):
+        raise ValueError(
+            f"measured_rate: minimum must be one number or have a point's shape {path.shape[1:]}; got shape {target.shape}"
+        )
     distances = np.sqrt(((path.astype(float) - target) ** 2).reshape(len(path), -1).sum(axis=1)) if path.ndim else np.zeros(1)
     limits = np.finfo(path.dtype if np.issubdtype(path.dtype, np.floating) else float)
     floor = 1e3 * max(limits.eps * np.abs(target).max(), float(limits.tiny) ** 0.5)  # squares stay above the least number
@@ -224,6 +230,14 @@ def measured_rate(points: Any, minimum: Any = 0.0) -> float:
 def _along(system: LinearSystem, values: np.ndarray) -> np.ndarray:
     """M(λ) = A + λBC for each eigenvalue, ``[..., e, k, k]``."""
     return system.a[..., None, :, :] + values[:, None, None] * (system.b @ system.c)[..., None, :, :]
+
+
+def _check_numeric(where: str, name: str, values: Any) -> None:
+    """Raise unless these are real numbers; a path may end at infinity."""
+    try:
+        np.asarray(values, float)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{where}: {name} must be numbers; got {values!r:.100}") from error
 
 
 def _eigenvalues(where: str, eigenvalues: Any) -> np.ndarray:

@@ -180,7 +180,7 @@ def test_which_stationary_point_a_path_ends_at_depends_on_its_start():
         ({"function": tilted, "starts": None}, TypeError, "paths: starts must be given"),
         ({"starts": [(1.0, 2.0, 3.0)]}, ValueError, "paths: starts must be points, [k, 2]; got shape (1, 3)"),
         ({"starts": np.ones((2, 2, 2))}, ValueError, "paths: starts must be points, [k, 2]; got shape (2, 2, 2)"),
-        ({"starts": [(1.0, 2.0), (np.nan, 0.0)]}, ValueError, "paths: starts must be a finite number"),
+        ({"starts": [(1.0, 2.0), (np.nan, 0.0)]}, ValueError, "paths: starts must be finite numbers"),
         (
             {"function": lambda x: jnp.log(x[0]), "starts": [(1.0, 2.0), (-1.0, 0.5)]},
             ValueError,

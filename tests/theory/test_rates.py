@@ -284,7 +284,7 @@ def test_one_step_of_a_schedule_has_its_matrix():
         (lambda: rate_plane(lambda b: jc.sgd(b), [1.0], a=[0.1]), TypeError, "rate_plane: factory does not take the axes a"),
         (lambda: iteration_matrix(jc.sgd(0.1), np.ones((2, 3))), ValueError, r"square matrix \[d, d\]; got shape \(2, 3\)"),
         (lambda: iteration_matrix(jc.sgd(0.1), [[1.0, 2.0], [0.0, 1.0]]), ValueError, "hessian must be symmetric"),
-        (lambda: iteration_matrix(jc.sgd(0.1), "steep"), TypeError, "hessian must be a finite number; got 'steep'"),
+        (lambda: iteration_matrix(jc.sgd(0.1), "steep"), TypeError, "hessian must be finite numbers; got 'steep'"),
         (lambda: iteration_matrix(jc.sgd(0.1), 1.0, step=-1), ValueError, "step must be an integer >= 0, or None; got -1"),
         (lambda: convergence_rate(jc.sgd(0.1), np.eye(2)), ValueError, r"eigenvalues must be one row of numbers"),
         (lambda: rate_plane(jc.sgd, [1.0]), ValueError, "give at least one axis"),
@@ -297,6 +297,12 @@ def test_one_step_of_a_schedule_has_its_matrix():
         (lambda: best_parameters("sgd", 2.0, 1.0), ValueError, "largest must be at least smallest, 2.0; got 1.0"),
         (lambda: measured_rate([1.0, 0.5]), ValueError, "points must be at least 8 that are not at the minimum; got 2"),
         (lambda: measured_rate(np.zeros(20)), ValueError, "got 0"),
+        (lambda: measured_rate("abc"), TypeError, "measured_rate: points must be numbers; got 'abc'"),
+        (
+            lambda: measured_rate(np.ones((20, 2)), minimum=[1.0, 2.0, 3.0]),
+            ValueError,
+            r"minimum must be one number or have a point's shape \(2,\); got shape \(3,\)",
+        ),
     ],
 )
 def test_bad_input(call, error, message):
