@@ -55,7 +55,8 @@ def bias_variance(
         resample at each point, and the ``truth``, mean y.
 
     Raises:
-        TypeError, ValueError: no values, a name that the result has already, a count that is too small, or predictions or targets that do not fit the points.
+        TypeError, ValueError: no values, a name that the result has already, a count that is too small, or
+            predictions or targets that do not fit the points.
 
     >>> def sample(key):  # y = x² + noise, at ten points
     ...     x = jnp.linspace(-1, 1, 10)

@@ -10,8 +10,9 @@ import numpy as np
 import optax
 
 from jaxopt_course import checks
-from jaxopt_course.theory.linear import coming, linear_system
+from jaxopt_course.theory.linear import linear_system
 from jaxopt_course.theory.matrices import covariance_matrix, hessian_matrix
+from jaxopt_course.theory.memory import coming
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -235,5 +235,7 @@ def test_ends_want_stationary_points_of_the_paths_dimension():
     found = jc.paths(jc.surfaces.booth, {"sgd": jc.sgd(0.01)}, steps=2)
     with pytest.raises(ValueError, match="ends: points must be stationary points of 2 coordinates"):
         jc.ends(found, [])
+    with pytest.raises(TypeError, match=r"ends: found must be what jc.paths returned; got 'a'"):
+        jc.ends("a", [])
     with pytest.raises(ValueError, match="ends: points must be stationary points of 2 coordinates"):
         jc.ends(found, [jc.surfaces.classify(jc.surfaces.piecewise_quadratic, [0.0])])
