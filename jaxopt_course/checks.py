@@ -90,6 +90,7 @@ def check_number(
     if isinstance(value, Tracer) or (isinstance(value, float) and value in (interval or Interval())):
         return
     accepted = str(interval or Interval())
+    accepted = accepted if scalar else accepted.replace("a finite number", "finite numbers")
     if isinstance(value, (str, bytes, bool, np.bool_)) or value is None:
         raise TypeError(f"{where}: {name} must be {accepted}{also}; got {value!r}")
     try:

@@ -30,7 +30,7 @@ def ends(found: xr.Dataset, points: Sequence[Any], *, within: float = 0.01) -> x
         that point's (``"minimum"``, ``"saddle"``, …), else ``"none"``, or ``"diverged"``; ``distance`` to the nearest.
 
     Raises:
-        ValueError: no points, or of another dimension than the paths.
+        TypeError: no paths. ValueError: no points, or of another dimension than the paths.
 
     >>> import jaxopt_course as jc
     >>> surface = jc.surfaces.local_optimum
@@ -44,6 +44,8 @@ def ends(found: xr.Dataset, points: Sequence[Any], *, within: float = 0.01) -> x
     import xarray as xr
 
     checks.check_number("ends", "within", within, checks.Interval(0, open_low=True))
+    if not (hasattr(found, "data_vars") and "params" in found.data_vars):
+        raise TypeError(f"ends: found must be what jc.paths returned; got {found!r:.200}")
     places = np.array([each.point for each in points], float)
     if places.ndim != 2 or places.shape[1:] != found.params.shape[-1:]:
         wanted = f"stationary points of {found.sizes['dimension']} coordinates"

@@ -34,8 +34,10 @@ def bias_variance(
     Err = mean over r, j of (f̂ᵣ(x) − yⱼ)² = (mean f̂ − mean y)² + mean (f̂ᵣ − mean f̂)² + mean (yⱼ − mean y)²
 
     f̂ᵣ is trained on the r-th training set, and yⱼ are fresh targets at the same points. The identity is exact on these
-    estimates, point by point; the truth f is estimated by mean y, which adds noise/draws to Bias². All resamples of a value
-    are trained in one compiled, vmapped call.
+    estimates, point by point. Means of finite draws are not the expectations: on average ``bias2`` is Bias² + Variance/R +
+    noise/J, ``variance`` is (1 − 1/R) Variance, and ``noise`` (1 − 1/J) noise. Unbiased, though they no longer add up to
+    ``error``, are ``bias2 − variance/(R − 1) − noise/(J − 1)``, ``variance·R/(R − 1)`` and ``noise·J/(J − 1)``. All resamples
+    of a value are trained in one compiled, vmapped call.
 
     Args:
         train: ``train(data, value, key) → predictor``, a function of the points ``[p, ...]`` that gives ``[p]``.
@@ -53,7 +55,8 @@ def bias_variance(
         resample at each point, and the ``truth``, mean y.
 
     Raises:
-        TypeError, ValueError: no values, a count that is too small, or predictions or targets that do not fit the points.
+        TypeError, ValueError: no values, a name that the result has already, a count that is too small, or
+            predictions or targets that do not fit the points.
 
     >>> def sample(key):  # y = x² + noise, at ten points
     ...     x = jnp.linspace(-1, 1, 10)
@@ -71,7 +74,8 @@ def bias_variance(
     """
     import xarray as xr
 
-    _check(train, sample, targets, values, resamples, draws)
+    _check(train, sample, targets, values, axis, resamples, draws)
+    checks.check_number("bias_variance", "points", points, scalar=False)
     points = np.asarray(points, jnp.result_type(float))
 
     @jax.jit
@@ -88,7 +92,14 @@ def bias_variance(
     y = _float64("targets", drawn, draws, points)
     traced = jax.jit(jax.vmap(predict, (0, 0, None)))
     static = jax.jit(jax.vmap(predict, (0, 0, None)), static_argnums=2)
-    run = lambda value: (traced if isinstance(value, (float, np.floating, jax.Array)) else static)(data, keys, value)
+
+    def run(value: Any) -> jax.Array:
+        try:
+            return (traced if isinstance(value, (float, np.floating, jax.Array)) else static)(data, keys, value)
+        except jax.errors.ConcretizationTypeError as error:
+            hint = f"values that are floats are traced, and train asks for one; give integers, or a tuple; got {value!r}"
+            raise TypeError(f"bias_variance: {hint}") from error
+
     predictions = np.stack([_float64("predictions", run(value), resamples, points) for value in values])
     parts = {name: (axis, each) for name, each in _parts(predictions, y).items()}
     each = {"prediction": ((axis, "resample", "point"), predictions), "truth": ("point", y.mean(axis=0))}
@@ -117,10 +128,17 @@ def _float64(name: str, drawn: jax.Array, count: int, points: np.ndarray) -> np.
     return array
 
 
-def _check(train: Any, sample: Any, targets: Any, values: Any, resamples: Any, draws: Any) -> None:
+def _check(train: Any, sample: Any, targets: Any, values: Any, axis: Any, resamples: Any, draws: Any) -> None:
     for name, function in (("train", train), ("sample", sample), ("targets", targets)):
         if not callable(function):
             raise TypeError(f"bias_variance: {name} must be a function; got {function!r}")
+    taken = ("error", "bias2", "variance", "noise", "prediction", "truth", "resample", "point")
+    if not isinstance(axis, str) or axis in taken:
+        raise ValueError(
+            f"bias_variance: axis must be a name, and none of {', '.join(taken)}, which the result has; got {axis!r}"
+        )
+    if isinstance(values, str) or not hasattr(values, "__len__"):
+        raise TypeError(f"bias_variance: values must be a sequence of them; got {values!r}")
     if len(values) == 0:
         raise ValueError("bias_variance: values must be at least one; got none")
     for value in values:

@@ -10,8 +10,9 @@ import numpy as np
 import optax
 
 from jaxopt_course import checks
-from jaxopt_course.theory.linear import coming, linear_system
+from jaxopt_course.theory.linear import linear_system
 from jaxopt_course.theory.matrices import covariance_matrix, hessian_matrix
+from jaxopt_course.theory.memory import coming
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -67,7 +68,7 @@ def expected_loss(
             a, b, c = memory.matrices(tx.update, state, len(h))
             matrix = a + b @ h @ c
             spread = matrix @ p @ matrix.T + b @ sigma @ b.T
-            return (matrix @ z, spread, coming(tx.update, state, len(h))), _losses(h, z, p)
+            return (matrix @ z, spread, coming(tx.update, state, jnp.zeros(len(h)))), _losses(h, z, p)
 
         z = memory.pack(state, x)
         run = jax.jit(lambda carry: jax.lax.scan(step, carry, None, length=steps + 1)[1])

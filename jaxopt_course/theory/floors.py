@@ -140,7 +140,8 @@ def _regression(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
 def _stable(where: str, optimizer: Any, h: np.ndarray) -> tuple[LinearSystem, np.ndarray, float]:
     """The system and its iteration matrix, if that contracts."""
     largest = curvatures(where, h)[-1]
-    system, _ = linear_system(where, optimizer, len(h))
+    hint = "; give it numbers, not schedules (jc.theory.expected_loss follows those)"
+    system, _ = linear_system(where, optimizer, len(h), hint=hint)
     matrix = system.matrix(h)
     rate = float(spectral_radius(matrix))
     if rate >= 1 - 1e-12:

@@ -41,7 +41,7 @@ def filter_normalized(direction: Params, params: Params, *, axis: int = -1) -> P
         A tree like the parameters.
 
     Raises:
-        ValueError: no leaf has two axes, so nothing is a filter.
+        ValueError: no leaf has two axes, so nothing is a filter; an axis that a kernel does not have; another tree.
 
     >>> d = filter_normalized({"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)},
     ...                       {"kernel": jnp.array([[3.0, 0], [4, 0]]), "bias": jnp.ones(2)})
@@ -53,6 +53,17 @@ def filter_normalized(direction: Params, params: Params, *, axis: int = -1) -> P
     """
     if all(jnp.ndim(leaf) < 2 for leaf in jax.tree.leaves(params)):
         raise ValueError("filter_normalized: params have no filters: expected a leaf with two axes or more")
+    found, expected = (
+        {path: jnp.shape(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(t)} for t in (direction, params)
+    )
+    if path := next((path for path in (*expected, *found) if found.get(path) != expected.get(path)), None):
+        name = jax.tree_util.keystr(path)
+        shapes = f"{expected.get(path)}; got {found.get(path)}"
+        raise ValueError(f"filter_normalized: direction{name} must have the shape that params{name} has, {shapes}")
+    if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
+        raise TypeError(f"filter_normalized: axis must be an integer; got {axis!r}")
+    if ranks := [len(shape) for shape in expected.values() if len(shape) >= 2 and not -len(shape) <= axis < len(shape)]:
+        raise ValueError(f"filter_normalized: axis must be an axis of each kernel; got {axis}, for one of {ranks[0]} axes")
     return _normalized(direction, params, axis)
 
 
@@ -68,13 +79,15 @@ def filter_plane(key: int | Key, params: Params, *, axis: int = -1) -> Plane:
         A :class:`Plane`.
 
     Raises:
-        ValueError: the parameters have no filters.
+        TypeError: no key. ValueError: the parameters have no filters, or no such axis.
 
     >>> params = {"kernel": jnp.array([[1.0, 2.0], [3.0, 4.0]])}
     >>> delta, eta = filter_plane(0, params).directions
     >>> (delta["kernel"] ** 2).sum(axis=0).round(3).tolist(), (params["kernel"] ** 2).sum(axis=0).tolist()
     ([10.0, 20.0], [10.0, 20.0])
     """
+    if isinstance(key, bool) or not isinstance(key, (int, np.integer, jax.Array)):
+        raise TypeError(f"filter_plane: key must be an integer or a JAX key; got {key!r}")
     key = jax.random.key(key) if isinstance(key, (int, np.integer)) else key
     draws = np.asarray(jax.random.normal(key, (2, sum(np.size(leaf) for leaf in jax.tree.leaves(params)))))
     directions = [filter_normalized(_tree(draw, params), params, axis=axis) for draw in draws]
@@ -93,7 +106,7 @@ def path_plane(points: Params | list[Params]) -> Plane:
         A :class:`Plane`, whose labels tell the directions' shares of the path's variance.
 
     Raises:
-        ValueError: fewer than three points, or all on one line.
+        ValueError: fewer than three points, or all on one line, or not finite.
 
     >>> path_plane(jnp.array([[2.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])).labels
     ('1st principal direction, 95.1 % of variance', '2nd principal direction, 4.9 % of variance')
@@ -101,11 +114,17 @@ def path_plane(points: Params | list[Params]) -> Plane:
     References:
         H. Li et al., 2018, section 7; E. Lorch, Visualizing deep network training trajectories with PCA, 2016.
     """
+    if isinstance(points, list) and len(points) < 3:
+        raise ValueError(f"path_plane: a path of 3 points or more spans a plane; got {len(points)}")
     stacked = stack(points)
     end = jax.tree.map(lambda leaf: leaf[-1], stacked)
     rows = matrix("path_plane", stacked, end)
     if len(rows) < 3:
         raise ValueError(f"path_plane: a path of 3 points or more spans a plane; got {len(rows)}")
+    if not np.isfinite(rows).all():
+        raise ValueError(
+            f"path_plane: points must be finite; point {int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])} is not"
+        )
     _, spread, axes = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
     if not spread[1] > 1e-6 * spread[0]:
         raise ValueError("path_plane: the points are all on one line")

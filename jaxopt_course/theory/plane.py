@@ -94,6 +94,8 @@ class Plane:
         """
         import xarray as xr
 
+        if not callable(function):
+            raise TypeError(f"evaluate: function must be a function of parameters; got {function!r}")
         steps = checks.check_positive_integer("evaluate", "resolution", resolution)
         if steps < 2:
             raise ValueError(f"evaluate: resolution must be an integer >= 2; got {resolution}")

@@ -7,16 +7,15 @@ the distance to the minimum shrinks at each step, in the long run.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 
 from jaxopt_course import checks
-from jaxopt_course.theory.linear import linear_system
+from jaxopt_course.theory.linear import LinearSystem, check_optimizer, linear_system, linear_systems
 from jaxopt_course.theory.matrices import hessian_matrix, spectral_radius
 
 if TYPE_CHECKING:
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 __all__ = ["Best", "best_parameters", "convergence_rate", "iteration_matrix", "measured_rate", "rate_plane"]
+
+STEP = "; give step=, for the map of one update"
 
 
 def iteration_matrix(
@@ -57,7 +58,7 @@ def iteration_matrix(
         Goh, Why momentum really works, Distill 2017. Lecture 000 [D5].
     """
     matrix = hessian_matrix("iteration_matrix", hessian)
-    return linear_system("iteration_matrix", optimizer, len(matrix), _step("iteration_matrix", step))[0].matrix(matrix)
+    return linear_system("iteration_matrix", optimizer, len(matrix), _step("iteration_matrix", step), STEP)[0].matrix(matrix)
 
 
 def convergence_rate(optimizer: optax.GradientTransformation, eigenvalues: Any, *, step: int | None = None) -> float:
@@ -84,8 +85,8 @@ def convergence_rate(optimizer: optax.GradientTransformation, eigenvalues: Any, 
         As for :func:`iteration_matrix` [D5].
     """
     values = _eigenvalues("convergence_rate", eigenvalues)
-    system, _ = linear_system("convergence_rate", optimizer, 1, _step("convergence_rate", step))
-    return float(spectral_radius(_along(system.a, system.b, system.c, values)).max())
+    system, _ = linear_system("convergence_rate", optimizer, 1, _step("convergence_rate", step), STEP)
+    return float(spectral_radius(_along(system, values)).max())
 
 
 def rate_plane(factory: Callable[..., optax.GradientTransformation], eigenvalues: Any, **axes: Any) -> xr.Dataset:
@@ -120,17 +121,17 @@ def rate_plane(factory: Callable[..., optax.GradientTransformation], eigenvalues
     rows = {name: _row("rate_plane", name, axis) for name, axis in axes.items()}
     if taken := rows.keys() & {"rate", "radius", "eigenvalue"}:
         raise ValueError(f"rate_plane: an axis must not be called {min(taken)}, as the result has a variable of that name")
-    with jax.enable_x64(True):
-        grid = {n: mesh.reshape(-1) for n, mesh in zip(rows, np.meshgrid(*rows.values(), indexing="ij"), strict=True)}
-        corners = [factory(**{name: float(pick(row)) for name, row in rows.items()}) for pick in (np.min, np.max)]
-        _, memory = linear_system("rate_plane", corners[1], 1)
-
-        def matrices(numbers: Any) -> Any:
-            tx = optax.with_extra_args_support(factory(**numbers))
-            return memory.matrices(tx.update, tx.init(jnp.zeros(1)), 1)
-
-        a, b, c = map(np.asarray, jax.jit(jax.vmap(matrices))(jax.tree.map(jnp.asarray, grid)))
-    radius = spectral_radius(_along(a, b, c, values)).reshape(*(len(row) for row in rows.values()), len(values))
+    if not callable(factory):
+        raise TypeError(f"rate_plane: factory must be a function of the axes' names, as jc.momentum; got {factory!r}")
+    try:
+        inspect.signature(factory).bind(**rows)
+    except TypeError as error:
+        raise TypeError(f"rate_plane: factory does not take the axes {', '.join(rows)}: {error}") from None
+    for pick in (np.min, np.max):  # numbers that are out of range raise here, not where they are traced
+        check_optimizer("rate_plane", factory(**{name: float(pick(row)) for name, row in rows.items()}))
+    grid = {n: mesh.reshape(-1) for n, mesh in zip(rows, np.meshgrid(*rows.values(), indexing="ij"), strict=True)}
+    systems, _ = linear_systems("rate_plane", factory, grid, hint="; give it numbers, not schedules")
+    radius = spectral_radius(_along(systems, values)).reshape(*(len(row) for row in rows.values()), len(values))
     variables = {"rate": (tuple(rows), radius.max(axis=-1)), "radius": ((*rows, "eigenvalue"), radius)}
     return xr.Dataset(variables, {**rows, "eigenvalue": values})
 
@@ -199,7 +200,8 @@ def measured_rate(points: Any, minimum: Any = 0.0) -> float:
         ρ̂; where the best β makes eigenvalues meet, it is about (1 + 1.4/T) times the predicted rate after T steps.
 
     Raises:
-        ValueError: fewer than eight points, or fewer before the path is at the minimum up to rounding.
+        TypeError: no numbers. ValueError: a minimum of another shape; fewer than eight points, or fewer before the path is at
+            the minimum up to rounding.
 
     >>> round(measured_rate(0.5 ** np.arange(20.0)), 6)
     0.5
@@ -207,8 +209,13 @@ def measured_rate(points: Any, minimum: Any = 0.0) -> float:
     References:
         Lecture 000 [D5].
     """
-    path = np.asarray(points)
-    target = np.asarray(minimum, float)
+    for name, value in (("points", points), ("minimum", minimum)):
+        _check_numeric("measured_rate", name, value)
+    path, target = np.asarray(points), np.asarray(minimum, float)
+    if path.ndim and target.shape not in ((), path.shape[1:]):
+        raise ValueError(
+            f"measured_rate: minimum must be one number or have a point's shape {path.shape[1:]}; got shape {target.shape}"
+        )
     distances = np.sqrt(((path.astype(float) - target) ** 2).reshape(len(path), -1).sum(axis=1)) if path.ndim else np.zeros(1)
     limits = np.finfo(path.dtype if np.issubdtype(path.dtype, np.floating) else float)
     floor = 1e3 * max(limits.eps * np.abs(target).max(), float(limits.tiny) ** 0.5)  # squares stay above the least number
@@ -220,9 +227,17 @@ def measured_rate(points: Any, minimum: Any = 0.0) -> float:
     return float(np.exp(np.polyfit(second, np.log(distances[second]), 1)[0]))
 
 
-def _along(a: np.ndarray, b: np.ndarray, c: np.ndarray, values: np.ndarray) -> np.ndarray:
+def _along(system: LinearSystem, values: np.ndarray) -> np.ndarray:
     """M(λ) = A + λBC for each eigenvalue, ``[..., e, k, k]``."""
-    return a[..., None, :, :] + values[:, None, None] * (b @ c)[..., None, :, :]
+    return system.a[..., None, :, :] + values[:, None, None] * (system.b @ system.c)[..., None, :, :]
+
+
+def _check_numeric(where: str, name: str, values: Any) -> None:
+    """Raise unless these are real numbers; a path may end at infinity."""
+    try:
+        np.asarray(values, float)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{where}: {name} must be numbers; got {values!r:.100}") from error
 
 
 def _eigenvalues(where: str, eigenvalues: Any) -> np.ndarray:

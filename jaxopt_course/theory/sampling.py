@@ -68,7 +68,11 @@ def measured_error(gradients: Any, batches: Any) -> float:
     References:
         Lectures 001, 004 [F3].
     """
-    rows, indices = _rows("measured_error", gradients), np.asarray(batches)
+    rows = _rows("measured_error", gradients)
+    try:
+        indices = np.asarray(batches)
+    except ValueError as error:
+        raise ValueError(f"measured_error: batches must be of one size, [draws, m]; got {batches!r:.80}") from error
     whole = np.issubdtype(indices.dtype, np.integer) and indices.ndim == 2 and indices.size > 0
     if not whole or indices.min() < 0 or indices.max() >= len(rows):
         raise ValueError(f"measured_error: batches must be indices from 0 to {len(rows) - 1}, [draws, m]; got {batches!r:.80}")

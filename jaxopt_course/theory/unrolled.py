@@ -19,6 +19,7 @@ import numpy as np
 import optax
 
 from jaxopt_course import checks
+from jaxopt_course.theory.linear import check_optimizer
 from jaxopt_course.transform import gradient_point
 
 __all__ = ["Unrolled", "unroll"]
@@ -65,8 +66,8 @@ def unroll(
         steps: T.
         function: f(x) → scalar, whose gradients it follows from ``start``, each taken where the optimizer wants it.
         start: x⁽⁰⁾, a number or an array.
-        grads: instead of a function: the gradients, ``[T, ...]``. With neither, they are all 1, as a linear method does not
-            care.
+        grads: instead of a function: the gradients, ``[T, ...]``. With neither, they are drawn, of both signs and many sizes,
+            as a linear method does not care.
         held: names of the state's fields to hold at their values: the second moments, or the norm, that steps are divided
             by, as ``jc.CATALOG["adam"].held`` lists them (optax's Adam has ``("nu",)``).
 
@@ -75,7 +76,8 @@ def unroll(
 
     Raises:
         TypeError, ValueError: bad arguments; a name that is no field of the state; gradients or a path that are not finite;
-            or the sum is not the path: then the method is not linear in its gradients with what is held.
+            or the sum is not the path, of these gradients or, where nothing is held, of others: then the method is not linear
+            in its gradients with what is held, or mixes parameters.
 
     >>> import jaxopt_course as jc
     >>> unroll(jc.momentum(0.1, 0.5), 3).gamma.round(4)  # α(1 − λ^{t+1−i})/(1 − λ)
@@ -89,28 +91,49 @@ def unroll(
     checks.check_positive_integer("unroll", "steps", steps)
     if function is not None and grads is not None:
         raise ValueError("unroll: give a function or its gradients, not both")
+    check_optimizer("unroll", optimizer)
     tx = optax.with_extra_args_support(optimizer)
     with jax.enable_x64(True):
         x = _numbers("start", start)
         state = tx.init(x)
         _check_held(state, held)
+        _check_function(function, x)
         g = _gradients(tx, state, x, steps, function, grads)
-        path = lambda x, g: _path(tx, state, x, g, function, held)
-        gamma = 0 - jax.vmap(lambda i: jax.jvp(lambda g: path(x, g), (g,), (_unit(g, i),))[1], out_axes=1)(jnp.arange(steps))
-        points, slope = jax.jvp(lambda x: path(x, g), (x,), (jnp.ones_like(x),))
-        found = Unrolled(*map(np.asarray, (gamma, slope, jnp.concatenate([x[None], points]), g)))
-    _check_linear(found, state, held)
+        u = _draws(g.shape, 1, 4) * jnp.where(g > 0, -1, 1)
+        points, slope, other, changes = map(np.asarray, _derived(tx, x, g, u, function, held))
+    found = Unrolled(0 - np.moveaxis(changes[:-1], 0, 1), slope, np.concatenate([np.asarray(x)[None], points]), np.asarray(g))
+    _check_linear(found, found, state, held)
+    if function is None and not held:  # else the path itself is another one: held values, or the function's, would change
+        again = dataclasses.replace(found, points=np.concatenate([found.points[:1], other]), grads=np.asarray(u))
+        _check_linear(found, again, state, held)
+    _check_mixing(found, np.asarray(u), changes[-1])
     return found
 
 
-def _unit(g: jax.Array, i: Any) -> jax.Array:
-    return jnp.zeros_like(g).at[i].set(1)
+def _derived(tx: Any, x: jax.Array, g: jax.Array, u: jax.Array, function: Any, held: Sequence[str]) -> tuple[jax.Array, ...]:
+    """The path of gradients g, its change by x⁽⁰⁾, the path of u, and the changes by each step's g and by u: one program."""
+
+    @jax.jit
+    def derive(x, g, u):
+        path = lambda x, g: _path(tx, x, g, function, held)
+        steps = jnp.arange(len(g)).reshape(-1, *[1] * g.ndim)
+        each = (steps == steps.swapaxes(0, 1)) * jnp.ones_like(g)
+        changes = jax.vmap(lambda v: jax.jvp(lambda g: path(x, g), (g,), (v,))[1])(jnp.concatenate([each, u[None]]))
+        return *jax.jvp(lambda x: path(x, g), (x,), (jnp.ones_like(x),)), path(x, u), changes
+
+    return derive(x, g, u)
+
+
+def _draws(shape: tuple[int, ...], seed: int, decades: float) -> jax.Array:
+    """Positive numbers, the same at each call, of sizes from 10⁻ᵈ to 10ᵈ."""
+    return jnp.asarray(10 ** np.random.default_rng(seed).uniform(-decades, decades, shape))
 
 
 def _gradients(tx: Any, state: Any, x: jax.Array, steps: int, function: Any, grads: Any) -> jax.Array:
     if function is None:
         shape = (steps, *x.shape)
-        g = jnp.ones(shape) if grads is None else _numbers("grads", grads)
+        signs = np.where(np.random.default_rng(2).random(shape) < 0.5, -1, 1)
+        g = _draws(shape, 0, 1) * signs if grads is None else _numbers("grads", grads)
         if g.shape != shape:
             raise ValueError(f"unroll: grads must have shape {shape}, steps and then the start's; got {g.shape}")
         return g
@@ -124,8 +147,10 @@ def _gradients(tx: Any, state: Any, x: jax.Array, steps: int, function: Any, gra
     return jax.lax.scan(step, (x, state), None, length=steps)[1]
 
 
-def _path(tx: Any, state: Any, x: jax.Array, g: jax.Array, function: Any, held: Sequence[str]) -> jax.Array:
-    """x⁽¹⁾ … x⁽ᵀ⁾ for these gradients; what is held has no derivative."""
+def _path(tx: Any, x: jax.Array, g: jax.Array, function: Any, held: Sequence[str]) -> jax.Array:
+    """x⁽¹⁾ … x⁽ᵀ⁾ from this start, which the state may contain, for these gradients; what is held has no derivative."""
+    fixed = lambda path, leaf: jax.lax.stop_gradient(leaf) if _is_held(path, held) else leaf
+    state = jax.tree_util.tree_map_with_path(fixed, tx.init(x))
 
     def value(x):
         return jax.lax.stop_gradient(jnp.zeros(()) if function is None else function(x))
@@ -185,19 +210,47 @@ def _numbers(name: str, values: Any) -> jax.Array:
     return array
 
 
-def _check_linear(found: Unrolled, state: Any, held: Sequence[str]) -> None:
+def _check_linear(found: Unrolled, path: Unrolled, state: Any, held: Sequence[str]) -> None:
     """Raise unless the sum is the path."""
-    finite = [bool(np.isfinite(each).all()) for each in zip(found.grads, found.points[1:], strict=True)]
+    finite = [bool(np.isfinite(each).all()) for each in zip(path.grads, path.points[1:], strict=True)]
     if not all(finite):
         raise ValueError(f"unroll: the gradient or the point of step {finite.index(False)} is not finite: take fewer steps")
-    error = np.abs(found.sums - found.points[1:]).max()
-    scale = np.abs(found.points - found.points[0]).max()
-    if not error <= TOLERANCE * max(scale, np.finfo(float).tiny):
+    error = np.abs(path.sums - path.points[1:]).max()
+    scale = np.abs(path.points - path.points[0]).max()
+    if not error <= TOLERANCE * max(scale, np.finfo(float).tiny) + _rounding(found):
         fields = ", ".join(sorted(_fields(state)))
         hint = f"hold only what the step is divided by, second moments or a norm; the state has: {fields}"
         raise ValueError(
-            f"unroll: the sum of its gradients misses the path by {error:.2g}: this optimizer is not linear in them, with "
-            f"held={tuple(held)!r}; {hint if fields else 'its state has nothing to hold'}"
+            f"unroll: the sum of its gradients misses the path by {error:.2g}: this optimizer is not linear in them, or mixes "
+            f"parameters, with held={tuple(held)!r}; {hint if fields else 'its state has nothing to hold'}"
+        )
+
+
+def _check_mixing(found: Unrolled, u: np.ndarray, moved: np.ndarray) -> None:
+    """Raise unless γ is all that a change u of the gradients does: what a coordinate does to others is not in it."""
+    error = np.abs(moved + np.einsum("ti...,i...->t...", found.gamma, u)).max()
+    scale = np.einsum("ti...,i...->t...", np.abs(found.gamma), np.abs(u)).max()
+    if not error <= TOLERANCE * max(scale, np.finfo(float).tiny):
+        raise ValueError(
+            f"unroll: this optimizer does not treat parameters one by one: other gradients change the path by {error:.2g} "
+            f"more than each coordinate's own do"
+        )
+
+
+def _rounding(found: Unrolled) -> float:
+    """What adding small steps to large numbers loses."""
+    return 4 * len(found.points) * np.finfo(float).eps * float(np.abs(found.points).max() * max(1, np.abs(found.start).max()))
+
+
+def _check_function(function: Any, x: jax.Array) -> None:
+    if function is None:
+        return
+    if not callable(function):
+        raise TypeError(f"unroll: function must be a function of a point, or None; got {function!r}")
+    shape = getattr(jax.eval_shape(function, x), "shape", None)
+    if shape != ():
+        raise ValueError(
+            f"unroll: function must return a scalar; at a start of shape {x.shape} it returns {shape or 'no array'}"
         )
 
 

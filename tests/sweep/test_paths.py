@@ -180,7 +180,7 @@ def test_which_stationary_point_a_path_ends_at_depends_on_its_start():
         ({"function": tilted, "starts": None}, TypeError, "paths: starts must be given"),
         ({"starts": [(1.0, 2.0, 3.0)]}, ValueError, "paths: starts must be points, [k, 2]; got shape (1, 3)"),
         ({"starts": np.ones((2, 2, 2))}, ValueError, "paths: starts must be points, [k, 2]; got shape (2, 2, 2)"),
-        ({"starts": [(1.0, 2.0), (np.nan, 0.0)]}, ValueError, "paths: starts must be a finite number"),
+        ({"starts": [(1.0, 2.0), (np.nan, 0.0)]}, ValueError, "paths: starts must be finite numbers"),
         (
             {"function": lambda x: jnp.log(x[0]), "starts": [(1.0, 2.0), (-1.0, 0.5)]},
             ValueError,
@@ -235,5 +235,7 @@ def test_ends_want_stationary_points_of_the_paths_dimension():
     found = jc.paths(jc.surfaces.booth, {"sgd": jc.sgd(0.01)}, steps=2)
     with pytest.raises(ValueError, match="ends: points must be stationary points of 2 coordinates"):
         jc.ends(found, [])
+    with pytest.raises(TypeError, match=r"ends: found must be what jc.paths returned; got 'a'"):
+        jc.ends("a", [])
     with pytest.raises(ValueError, match="ends: points must be stationary points of 2 coordinates"):
         jc.ends(found, [jc.surfaces.classify(jc.surfaces.piecewise_quadratic, [0.0])])

@@ -148,6 +148,23 @@ def test_the_plane_through_three_points_has_them_at_its_corners():
     ("call", "kind", "message"),
     [
         (lambda: filter_plane(0, {"bias": jnp.ones(3)}), ValueError, "params have no filters"),
+        (lambda: filter_plane(0, {"kernel": jnp.ones((2, 2))}, axis=7), ValueError, "axis must be .*got 7, for one of 2 axes"),
+        (lambda: filter_plane(0, {"kernel": jnp.ones((2, 2))}, axis=-3), ValueError, "axis must be .*got -3, for one of 2"),
+        (lambda: filter_plane(0, NET, axis=1.0), TypeError, "axis must be an integer; got 1.0"),
+        (lambda: filter_plane("a", NET), TypeError, "filter_plane: key must be an integer or a JAX key; got 'a'"),
+        (
+            lambda: filter_normalized({"a": jnp.ones((2, 2))}, {"a": jnp.ones((3, 2))}),
+            ValueError,
+            r"direction\['a'\] must have the shape that params\['a'\] has, \(3, 2\); got \(2, 2\)",
+        ),
+        (lambda: filter_normalized(jnp.ones((2, 2)), {"a": jnp.ones((2, 2))}), ValueError, r"params\['a'\] has, .* got None"),
+        (
+            lambda: filter_plane(0, NET).evaluate("a"),
+            TypeError,
+            "evaluate: function must be a function of parameters; got 'a'",
+        ),
+        (lambda: path_plane([]), ValueError, "path_plane: a path of 3 points or more spans a plane; got 0"),
+        (lambda: path_plane(jnp.array([[1.0, 0], [jnp.nan, 1], [0, 0]])), ValueError, "points must be finite; point 1 is not"),
         (lambda: path_plane([jnp.ones(3), jnp.zeros(3)]), ValueError, "3 points or more spans a plane; got 2"),
         (lambda: path_plane(jnp.arange(5.0)[:, None] * jnp.ones(3)), ValueError, "all on one line"),
         (lambda: plane_through(jnp.zeros(2), jnp.ones(2), 2 * jnp.ones(2)), ValueError, "are on one line"),

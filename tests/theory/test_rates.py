@@ -7,7 +7,7 @@ import optax
 import pytest
 
 import jaxopt_course as jc
-from jaxopt_course.theory import best_parameters, convergence_rate, iteration_matrix, measured_rate, rate_plane
+from jaxopt_course.theory import best_parameters, convergence_rate, iteration_matrix, measured_rate, noise_floor, rate_plane
 
 ALPHA, MU, LAM = 0.07, 0.6, 3.0
 ROTATION = np.array([[0.8, -0.6], [0.6, 0.8]])
@@ -95,11 +95,39 @@ def test_the_plane_is_derived_once_for_all_its_points():
         factory, np.geomspace(1, 100, 20), learning_rate=np.linspace(0, 0.04, 100), momentum=np.linspace(0, 1, 100)
     )
     assert plane.radius.shape == (100, 100, 20)
-    assert len(built) == 3  # two corners, as a check, and the trace
+    assert len(built) == 5  # two corners, as a check, and three traces: of init, of update, and of the plane
     underdamped = plane.radius.sel(eigenvalue=100.0).values
     alpha, beta = np.meshgrid(plane.learning_rate, plane.momentum, indexing="ij")
     inside = (1 - np.sqrt(100 * alpha)) ** 2 < beta - 1e-9
     np.testing.assert_allclose(underdamped[inside], np.sqrt(beta)[inside], rtol=1e-12)
+
+
+def kinked(learning_rate, sharpness):
+    """Linear at sharpness 0 only, and nowhere else on the axis's inside."""
+    bent = lambda g, _: g + sharpness * (1 - sharpness) * jnp.tanh(g)
+    return optax.chain(optax.stateless(bent), optax.scale(-learning_rate))
+
+
+@pytest.mark.parametrize(
+    ("factory", "axes", "message"),
+    [
+        (
+            lambda a, c: optax.chain(optax.clip(c), optax.scale(-a)),
+            {"a": [0.1, 0.2], "c": [1.0, 1e9]},
+            r"not linear .*: the update is not \(at a=0.1, c=1\)",
+        ),
+        (
+            lambda a, k: jc.sgd(lambda step: a * jnp.exp(-(1 - k) * step)),
+            {"a": [0.1, 0.2], "k": [0.0, 1.0]},
+            r"changes with the step: that of update 1 .*\.step\) \(at a=0.1, k=0\); give it numbers, not schedules$",
+        ),
+        (kinked, {"learning_rate": [0.1], "sharpness": [0.0, 0.5, 1.0]}, r"\(at learning_rate=0.1, sharpness=0.5\)"),
+    ],
+    ids=["clip", "schedule", "inside"],
+)
+def test_each_point_of_the_plane_is_looked_at(factory, axes, message):
+    with pytest.raises(ValueError, match=f"rate_plane: this optimizer.*{message}"):
+        rate_plane(factory, [1.0, 4.0], **axes)
 
 
 @pytest.mark.parametrize("kappa", [4.0, 100.0, 3000.0])
@@ -178,6 +206,44 @@ def test_what_is_not_linear_is_named(optimizer, parts):
         iteration_matrix(optimizer, [1.0, 2.0])
 
 
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        optax.sgd(optax.piecewise_constant_schedule(0.1, {2000: 0.01})),
+        jc.sgd(jc.schedules.piecewise(0.1, {10**7: 0.01})),
+        jc.sgd(jc.schedules.time_based(0.1, 1e-12)),
+        jc.chain(jc.momentum(0.1, 0.5), optax.scale_by_schedule(lambda step: 1 - 1e-10 * step)),
+    ],
+    ids=["optax's steps", "late", "slow", "slower"],
+)
+def test_a_schedule_that_changes_late_or_slowly_is_one(optimizer):
+    with pytest.raises(ValueError, match=r"linear map changes with the step: .*(count|step)"):
+        convergence_rate(optimizer, [1.0, 2.0])
+    assert convergence_rate(optimizer, [1.0, 2.0], step=0) < 1
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        jc.sgd(jc.schedules.constant(ALPHA)),
+        optax.sgd(optax.constant_schedule(ALPHA)),
+        optax.inject_hyperparams(optax.sgd)(optax.constant_schedule(ALPHA)),
+        optax.apply_if_finite(optax.sgd(ALPHA), 3),  # its counter stays where it is
+    ],
+    ids=["ours", "optax's", "injected", "if finite"],
+)
+def test_a_schedule_that_does_not_change_is_none(optimizer):
+    assert convergence_rate(optimizer, LAM) == pytest.approx(1 - ALPHA * LAM, rel=1e-12)
+
+
+def test_what_to_do_about_a_step_is_what_the_caller_can_do():
+    scheduled = jc.sgd(jc.schedules.exponential(0.1, 0.01))
+    with pytest.raises(ValueError, match=r"give it numbers, not schedules \(jc.theory.expected_loss follows those\)$"):
+        noise_floor(scheduled, 1.0, 1.0)
+    with pytest.raises(ValueError, match=r"give step=, for the map of one update$"):
+        convergence_rate(scheduled, 1.0)
+
+
 def test_a_method_that_starts_differently_has_a_matrix_from_then_on():
     """x ← x − α(2gₜ − gₜ₋₁), but for the first step."""
     expected = [[1 - 2 * ALPHA * LAM, ALPHA], [LAM, 0]]
@@ -199,9 +265,26 @@ def test_one_step_of_a_schedule_has_its_matrix():
     ("call", "error", "message"),
     [
         (lambda: iteration_matrix(jc.sgd, 1.0), TypeError, r"optimizer must be a gradient transformation.*call the factory"),
+        (
+            lambda: convergence_rate(mixing(), [1.0, 4.0]),
+            ValueError,
+            "does not run on 1 parameter .*iteration_matrix, and no rate",
+        ),
+        (
+            lambda: convergence_rate(optax.MultiSteps(optax.sgd(0.1), 2).gradient_transformation(), 1.0),
+            ValueError,
+            "convergence_rate: this optimizer's update does not run on 1 parameter in double precision: cond branches",
+        ),
+        (
+            lambda: rate_plane(lambda a: jc.sgd(a if a > 0.1 else 0.1), [1.0], a=[0.1, 0.2]),
+            TypeError,
+            "rate_plane: factory must compute with a without asking for values",
+        ),
+        (lambda: rate_plane("sgd", [1.0], a=[0.1]), TypeError, "rate_plane: factory must be a function.*got 'sgd'"),
+        (lambda: rate_plane(lambda b: jc.sgd(b), [1.0], a=[0.1]), TypeError, "rate_plane: factory does not take the axes a"),
         (lambda: iteration_matrix(jc.sgd(0.1), np.ones((2, 3))), ValueError, r"square matrix \[d, d\]; got shape \(2, 3\)"),
         (lambda: iteration_matrix(jc.sgd(0.1), [[1.0, 2.0], [0.0, 1.0]]), ValueError, "hessian must be symmetric"),
-        (lambda: iteration_matrix(jc.sgd(0.1), "steep"), TypeError, "hessian must be a finite number; got 'steep'"),
+        (lambda: iteration_matrix(jc.sgd(0.1), "steep"), TypeError, "hessian must be finite numbers; got 'steep'"),
         (lambda: iteration_matrix(jc.sgd(0.1), 1.0, step=-1), ValueError, "step must be an integer >= 0, or None; got -1"),
         (lambda: convergence_rate(jc.sgd(0.1), np.eye(2)), ValueError, r"eigenvalues must be one row of numbers"),
         (lambda: rate_plane(jc.sgd, [1.0]), ValueError, "give at least one axis"),
@@ -214,11 +297,21 @@ def test_one_step_of_a_schedule_has_its_matrix():
         (lambda: best_parameters("sgd", 2.0, 1.0), ValueError, "largest must be at least smallest, 2.0; got 1.0"),
         (lambda: measured_rate([1.0, 0.5]), ValueError, "points must be at least 8 that are not at the minimum; got 2"),
         (lambda: measured_rate(np.zeros(20)), ValueError, "got 0"),
+        (lambda: measured_rate("abc"), TypeError, "measured_rate: points must be numbers; got 'abc'"),
+        (
+            lambda: measured_rate(np.ones((20, 2)), minimum=[1.0, 2.0, 3.0]),
+            ValueError,
+            r"minimum must be one number or have a point's shape \(2,\); got shape \(3,\)",
+        ),
     ],
 )
 def test_bad_input(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def mixing():
+    return optax.chain(optax.stateless(lambda g, _: jnp.array([[2.0, 1.0], [1.0, 3.0]]) @ g), optax.scale(-0.1))
 
 
 def test_nothing_leaks_double_precision():

@@ -62,8 +62,12 @@ def test_without_replacement_the_finite_population_factor_makes_it_smaller():
         (lambda: standard_error(GRADIENTS, 1.5), "batch_size must be integers >= 1; got 1.5"),
         (lambda: standard_error(GRADIENTS, [2, 241], replace=False), "batch_size must be integers from 1 to 240"),
         (lambda: standard_error(1.0, 2), r"gradients must have one row for each example, \[n, ...\]; got shape \(\)"),
-        (lambda: standard_error([np.nan, 1.0], 2), "gradients must be a finite number"),
+        (lambda: standard_error([np.nan, 1.0], 2), "gradients must be finite numbers"),
         (lambda: measured_error(GRADIENTS, [[0, 240]]), r"batches must be indices from 0 to 239, \[draws, m\]"),
+        (
+            lambda: measured_error(GRADIENTS, [[1, 2], [3]]),
+            r"batches must be of one size, \[draws, m\]; got \[\[1, 2\], \[3\]\]",
+        ),
         (lambda: measured_error(GRADIENTS, [0, 1]), "batches must be indices"),
         (lambda: measured_error(GRADIENTS, [[0.5]]), "batches must be indices"),
     ],

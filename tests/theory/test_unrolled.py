@@ -126,12 +126,57 @@ def test_what_is_not_linear_is_told_what_to_hold(optimizer, held, hint):
         unroll(optimizer, 5, function=wavy, start=START, held=held)
 
 
+def then(function):
+    return optax.chain(optax.stateless(lambda g, _: function(g)), optax.scale(-0.1))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "arguments"),
+    [
+        (then(lambda g: jnp.array([[2.0, 1.0], [1.0, 3.0]]) @ g), {"start": [0.0, 0.0]}),
+        (then(lambda g: g - g.mean()), {"start": [0.0, 0.0]}),
+        (optax.chain(optax.clip(500.0), optax.sgd(0.1)), {}),
+        (then(lambda g: jnp.maximum(g, 0)), {"grads": [1.0, -1.0, 2.0]}),
+        (then(jnp.abs), {"grads": [1.0, 1.0, 2.0]}),
+    ],
+    ids=["matrix", "mean", "clip", "relu", "abs"],
+)
+def test_no_gradients_hide_what_is_not_linear_or_mixes_parameters(optimizer, arguments):
+    with pytest.raises(ValueError, match=r"is not linear in them, or mixes parameters, with held=\(\)"):
+        unroll(optimizer, 3, **arguments)
+
+
+def test_a_mixture_is_found_where_the_sum_cannot_tell():
+    """With equal gradients in all coordinates the rows' sums are all there is."""
+    mixed = then(lambda g: jnp.array([[2.0, 1.0], [1.0, 2.0]]) @ g)
+    with pytest.raises(ValueError, match="does not treat parameters one by one: other gradients change the path"):
+        unroll(mixed, 3, start=[1.0, 1.0], function=lambda x: (x**2).sum())
+
+
+def test_a_state_that_contains_the_start_is_differentiated_too():
+    """Schedule-free descent, of constant weights: xₜ₊₁ = xₜ + (zₜ₊₁ − xₜ)/(t + 1), and y between them is the path."""
+    grads = np.array([1.0, -1.0, 2.0, 0.5])
+    found = unroll(optax.contrib.schedule_free_sgd(0.1, b1=0.9), 4, start=1.5, grads=grads)
+    z = 1.5 - 0.1 * np.cumsum(grads)
+    x = np.cumsum(z) / np.arange(1, 5)
+    np.testing.assert_allclose(found.points[1:], 0.1 * z + 0.9 * x, rtol=1e-12)
+    np.testing.assert_allclose(found.sums, found.points[1:], rtol=1e-14)
+    np.testing.assert_allclose(found.start, 1.0, rtol=1e-14)
+
+
+def test_small_steps_far_away_are_linear():
+    np.testing.assert_allclose(unroll(jc.sgd(0.1), 3, start=1e9, grads=[1.0, 2.0, 3.0]).gamma, 0.1 * np.tri(3), rtol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
         ({"held": ("w",)}, ValueError, r"no field 'w'.*\(known: m, v\)"),
         ({"held": "v"}, TypeError, "must be a list of names; got 'v'"),
         ({"steps": 0}, ValueError, "steps"),
+        ({"optimizer": jc.sgd}, TypeError, r"unroll: optimizer must be .*\(call the factory"),
+        ({"function": "a"}, TypeError, "function must be a function of a point, or None; got 'a'"),
+        ({"function": jnp.sin, "start": [1.0, 2.0]}, ValueError, r"function must return a scalar; .* it returns \(2,\)"),
         ({"grads": np.ones((3, 2))}, ValueError, r"grads must have shape \(5,\)"),
         ({"grads": np.ones(5), "function": jnp.sum}, ValueError, "not both"),
         ({"grads": [1, np.nan, 2, 3, 4]}, ValueError, r"grads must be finite numbers; got \[ 1\. nan"),
@@ -142,4 +187,4 @@ def test_what_is_not_linear_is_told_what_to_hold(optimizer, held, hint):
 )
 def test_bad_input(arguments, error, message):
     with pytest.raises(error, match=message):
-        unroll(jc.adam(0.1), **{"steps": 5, **arguments})
+        unroll(**{"optimizer": jc.adam(0.1), "steps": 5, **arguments})

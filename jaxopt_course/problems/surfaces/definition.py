@@ -31,6 +31,7 @@ class Facts:
     source: str
     any_dimension: bool = False
     degenerate: Any = ""
+    checked: Any = None  # (dimension, numbers, changes) → changes, where single intervals do not say what fits together
 
 
 @jax.tree_util.register_pytree_with_keys_class
@@ -55,9 +56,12 @@ class Surface(Parametric):
         """The value at a point ``[d]``; a surface of any dimension takes points of any length from two on.
 
         Raises:
-            ValueError: the point has another number of coordinates.
+            TypeError: no numbers. ValueError: the point has another number of coordinates.
         """
-        x = jnp.asarray(point)
+        try:
+            x = jnp.asarray(point)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"{self.name}: a point must be numbers [d]; got {point!r:.100}") from error
         x = x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(float)
         one_number = self.dimension == 1 and x.ndim == 0
         enough = self.facts.any_dimension and x.ndim == 1 and x.size >= min(self.dimension, 2)
@@ -116,7 +120,10 @@ class Surface(Parametric):
         for key, value in numbers.items():
             if key not in self.numbers:
                 raise TypeError(f"{self.name}: unknown argument {key!r}{checks.closest(key, self.numbers)}")
-            checks.check_number(self.name, key, value, accepted.get(key))
+            if self.facts.checked is None:
+                checks.check_number(self.name, key, value, accepted.get(key))
+        if self.facts.checked is not None:
+            numbers = self.facts.checked(self.dimension, self.numbers, numbers)
         dimension = self.dimension if dimension is None else dimension
         checks.check_positive_integer(self.name, "dimension", dimension)
         if dimension != self.dimension and not (self.facts.any_dimension and dimension >= 2):

@@ -91,7 +91,16 @@ def _flat(dimension: int, eigenvalues: Any, **_: Any) -> str:
     return "flat along the eigenvectors of eigenvalue 0" if np.min(eigenvalues) == 0 else ""
 
 
-_QUADRATIC = Facts(_centers, _lowest, _around, _off_center, SOURCE, degenerate=_flat)
+def _replaced(dimension: int, numbers: Any, changes: Any) -> dict[str, Any]:
+    """The changes as :func:`quadratic` takes them, of as many eigenvalues as before."""
+    eigenvalues = changes.get("eigenvalues", numbers["eigenvalues"])
+    if np.ndim(eigenvalues) == 1 and len(eigenvalues) != dimension:
+        raise ValueError(f"quadratic: eigenvalues must be {dimension} numbers, as before; got {len(eigenvalues)}")
+    fitting = quadratic(**{"eigenvalues": eigenvalues, **changes}).numbers
+    return {name: fitting[name] for name in changes}
+
+
+_QUADRATIC = Facts(_centers, _lowest, _around, _off_center, SOURCE, degenerate=_flat, checked=_replaced)
 
 
 def _array(value: Any) -> Any:

@@ -15,6 +15,9 @@ from jaxopt_course.types import Parametric
 
 __all__ = ["StationaryPoint", "classify", "stationary_points"]
 
+DISTANCE = 1e-3  # ‖∇f‖/max |λ|, about how far a stationary point is, relative to 1 + ‖x‖: further away, this is none
+ZERO = 1e-9  # an eigenvalue beside the median Hessian of the starts
+
 
 class StationaryPoint(NamedTuple):
     """A point where the gradient vanishes.
@@ -23,7 +26,8 @@ class StationaryPoint(NamedTuple):
         point: ``[d]``. value: f there. gradient_norm: ‖∇f‖, as a check.
         eigenvalues: of the Hessian, ``[d]``, in rising order.
         kind: ``"minimum"`` (all positive), ``"maximum"`` (all negative), ``"saddle"`` (of both signs), or ``"degenerate"``:
-            some are zero and the rest has one sign, so the Hessian does not tell.
+            some are zero and the rest has one sign, so the Hessian does not tell; from :func:`classify` also
+            ``"not stationary"``.
     """
 
     point: np.ndarray
@@ -40,11 +44,11 @@ def classify(function: Callable[[jax.Array], jax.Array], point: Any, *, toleranc
 
     Args:
         function: f, a surface or any twice differentiable function of a point ``[d]``.
-        point: where, ``[d]``. Whether the gradient vanishes there is for you to see, in ``gradient_norm``.
-        tolerance: eigenvalues smaller than this, relative to the largest (and to 1), count as zero.
+        point: where, ``[d]``.
+        tolerance: eigenvalues smaller than this, relative to the largest, count as zero.
 
     Returns:
-        A :class:`StationaryPoint`.
+        A :class:`StationaryPoint`, of kind ``"not stationary"`` where ‖∇f‖ > 10⁻³ max \\|λ\\| (1 + ‖x‖).
 
     Raises:
         TypeError, ValueError: not a function, a point that is not finite, a function that is not scalar or not finite there.
@@ -57,11 +61,14 @@ def classify(function: Callable[[jax.Array], jax.Array], point: Any, *, toleranc
         Lecture 000 [B5].
     """
     x = _point("classify", point)
+    checks.check_number("classify", "tolerance", tolerance, checks.Interval(0))
     _check_scalar("classify", function, x)
     value, gradient, hessian = (part[0] for part in _derivatives(function, x[None]))
     if not np.isfinite([value, *hessian.ravel()]).all():
         raise ValueError(f"classify: function must be finite with its second derivatives; at {x.tolist()} it is {value}")
-    return _described(x, value, gradient, hessian, tolerance)
+    found = _described(x, value, gradient, hessian, tolerance)
+    steepest = DISTANCE * float(np.abs(found.eigenvalues).max()) * (1 + float(np.linalg.norm(x)))
+    return found if found.gradient_norm <= steepest else found._replace(kind="not stationary")
 
 
 def stationary_points(
@@ -80,7 +87,7 @@ def stationary_points(
         function: f, a surface or any twice differentiable function of a point ``[d]``.
         bounds: the box, ``[d, 2]``; a surface's own if None.
         starts: how many, drawn uniformly from the box. Points with small basins need many; one never knows to have all.
-        tolerance: of ‖∇f‖, relative to its median over the starts (and to 1).
+        tolerance: of ‖∇f‖, relative to its median over the starts.
         seed: of the starts.
 
     Returns:
@@ -99,25 +106,31 @@ def stationary_points(
     """
     where = "stationary_points"
     checks.check_positive_integer(where, "starts", starts)
+    checks.check_number(where, "tolerance", tolerance, checks.Interval(0, open_low=True))
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise TypeError(f"{where}: seed must be an integer >= 0; got {seed!r}")
+    _check_function(where, function)
     box = _box(where, function, bounds)
     spread = np.random.default_rng(seed).uniform(box[:, 0], box[:, 1], (starts, len(box)))
     _check_scalar(where, function, spread[0])
     with np.errstate(all="ignore"):  # a step may leave for where the function overflows; it is not taken then
-        points, values, gradients, hessians, first = _roots(function, spread)
+        points, values, gradients, hessians, (first, curvature) = _roots(function, spread)
     if not np.isfinite(first).any():
         raise ValueError(f"{where}: function must be finite with its gradient; it is at none of {starts} starts")
     norms, slack = np.linalg.norm(gradients, axis=1), 1e-6 * np.ptp(box, axis=1)
     inside = ((points >= box[:, 0] - slack) & (points <= box[:, 1] + slack)).all(axis=1)
-    good = np.flatnonzero(inside & (norms <= tolerance * max(1.0, float(np.nanmedian(first)))))
+    good = np.flatnonzero(inside & (norms <= tolerance * (float(np.nanmedian(first)) or 1.0)))
     kept = _distinct(points, good[np.argsort(norms[good], kind="stable")], 1e3 * slack)
-    described = [_described(points[i], values[i], gradients[i], hessians[i], 1e-6) for i in kept]
+    described = [_described(points[i], values[i], gradients[i], hessians[i], 1e-6, ZERO * curvature) for i in kept]
     return sorted(described, key=lambda stationary: stationary.value)
 
 
-def _roots(function: Any, points: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Where damped Newton's method ends, with the derivatives there; and the gradients' norms at the starts."""
+def _roots(function: Any, points: np.ndarray) -> tuple[Any, ...]:
+    """Where damped Newton's method ends, with the derivatives there; the starts' gradient norms and median Hessian norm."""
     values, gradients, hessians = _derivatives(function, points)
     norms = first = np.where(np.isfinite(values), np.linalg.norm(gradients, axis=1), np.nan)
+    bends = np.linalg.norm(hessians, axis=(1, 2))
+    curvature = float(np.median(bends[np.isfinite(bends)])) if np.isfinite(bends).any() else 0.0
     relative = np.full(len(points), 1e-2)
     for _ in range(150):
         damping = relative * (hessians**2).sum(axis=(1, 2)) + 1e-200
@@ -133,7 +146,7 @@ def _roots(function: Any, points: np.ndarray) -> tuple[np.ndarray, ...]:
             for latest, old in zip((moved, *new, lengths), (points, values, gradients, hessians, norms), strict=True)
         )
         relative = np.maximum(relative * np.where(better, 0.2, 5.0), 1e-14)  # or singular Hessians would stay singular
-    return points, values, gradients, hessians, first
+    return points, values, gradients, hessians, (first, curvature)
 
 
 def _derivatives(function: Any, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -148,10 +161,10 @@ def _compiled(function: Parametric, points: jax.Array) -> tuple[jax.Array, jax.A
 
 
 def _described(
-    x: np.ndarray, value: np.ndarray, gradient: np.ndarray, hessian: np.ndarray, tolerance: float
+    x: np.ndarray, value: np.ndarray, gradient: np.ndarray, hessian: np.ndarray, tolerance: float, least: float = 0.0
 ) -> StationaryPoint:
     eigenvalues = np.linalg.eigvalsh(hessian)
-    zero = tolerance * max(1.0, float(np.abs(eigenvalues).max()))
+    zero = max(tolerance * float(np.abs(eigenvalues).max()), least)
     positive, negative = int((eigenvalues > zero).sum()), int((eigenvalues < -zero).sum())
     kinds = {(len(x), 0): "minimum", (0, len(x)): "maximum"}
     kind = kinds.get((positive, negative), "saddle" if positive and negative else "degenerate")
@@ -187,9 +200,13 @@ def _point(where: str, point: Any) -> np.ndarray:
     return x
 
 
-def _check_scalar(where: str, function: Any, x: np.ndarray) -> None:
+def _check_function(where: str, function: Any) -> None:
     if not callable(function):
         raise TypeError(f"{where}: function must be a surface or a function of a point; got {function!r}")
+
+
+def _check_scalar(where: str, function: Any, x: np.ndarray) -> None:
+    _check_function(where, function)
     shape = jnp.shape(jax.eval_shape(function, x))
     if shape != ():
         raise ValueError(f"{where}: function must return a scalar; for {x.size} coordinates it returns shape {shape}")

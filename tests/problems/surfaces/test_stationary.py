@@ -44,7 +44,21 @@ def test_eigenvalues_are_the_hessians_and_decide():
 
 
 def test_a_point_that_is_not_stationary_shows_it():
-    assert classify(surfaces.booth, (1.0, 2.0)).gradient_norm == pytest.approx(np.hypot(8, 10))
+    found = classify(surfaces.booth, (1.0, 2.0))
+    assert (found.kind, found.gradient_norm) == ("not stationary", pytest.approx(np.hypot(8, 10)))
+    assert classify(surfaces.himmelblau, [1.0, 1.0]).kind == "not stationary"
+    assert classify(lambda x: 1e-9 * jnp.sum(x), [1.0, 1.0]).kind == "not stationary"
+    assert classify(surfaces.himmelblau, [3.58443, -1.84813]).kind == "minimum"  # as one writes it down
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1e9])
+def test_a_functions_unit_does_not_matter(scale):
+    scaled = lambda x: scale * surfaces.himmelblau(x)
+    assert kinds(stationary_points(scaled, surfaces.himmelblau.bounds)) == {"minimum": 4, "saddle": 4, "maximum": 1}
+    assert stationary_points(lambda x: scale * jnp.sum(x), [(-1, 1)] * 2) == []
+    assert kinds(stationary_points(lambda x: scale * surfaces.monkey_saddle(x), [(-1, 1)] * 2)) == {"degenerate": 1}
+    assert classify(lambda x: scale * surfaces.saddle(x), (0.0, 0.0)).kind == "saddle"
+    assert classify(lambda x: scale * x[0] ** 2 + 0 * x[1], (0.0, 0.0)).kind == "degenerate"
 
 
 def test_any_function_on_a_box_in_any_dimension():
@@ -69,15 +83,19 @@ def test_singular_hessians_do_not_stop_the_search():
         (lambda: stationary_points(jnp.sin, [(0, 1)]), ValueError, r"function must return a scalar; .* shape \(1,\)"),
         (lambda: stationary_points(jnp.sum, [(0, 1, 2)]), ValueError, r"bounds must be d pairs \(low, high\)"),
         (lambda: stationary_points(jnp.sum, [(1, 0)]), ValueError, r"low < high; got \[\[1.0, 0.0\]\]"),
-        (lambda: stationary_points(jnp.sum, [(0, np.inf)]), ValueError, "bounds must be a finite number"),
+        (lambda: stationary_points(jnp.sum, [(0, np.inf)]), ValueError, "bounds must be finite numbers"),
         (lambda: stationary_points(surfaces.booth, [(0, 1)] * 3), ValueError, r"booth: a point must have shape \(2,\)"),
+        (lambda: stationary_points("f"), TypeError, "function must be a surface or a function of a point; got 'f'"),
+        (lambda: stationary_points(surfaces.booth, tolerance="a"), TypeError, "tolerance must be a number > 0; got 'a'"),
+        (lambda: stationary_points(surfaces.booth, seed="a"), TypeError, "seed must be an integer >= 0; got 'a'"),
+        (lambda: classify(surfaces.booth, (1.0, 3.0), tolerance="a"), TypeError, "tolerance must be a number >= 0; got 'a'"),
         (lambda: stationary_points(surfaces.booth, starts=0), ValueError, "starts must be an integer >= 1; got 0"),
         (
             lambda: stationary_points(lambda x: jnp.sum(jnp.log(x)), [(-2, -1)]),
             ValueError,
             "function must be finite with its gradient; it is at none of 400 starts",
         ),
-        (lambda: classify(surfaces.booth, (1.0, np.nan)), ValueError, "point must be a finite number"),
+        (lambda: classify(surfaces.booth, (1.0, np.nan)), ValueError, "point must be finite numbers"),
         (lambda: classify(surfaces.booth, np.eye(2)), ValueError, r"point must be \[d\]; got shape \(2, 2\)"),
         (lambda: classify(lambda x: jnp.sum(1 / x), (0.0, 1.0)), ValueError, "function must be finite with its second deriv"),
         (lambda: classify(lambda x: x, (0.0, 1.0)), ValueError, "classify: function must return a scalar"),

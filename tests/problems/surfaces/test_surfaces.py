@@ -197,6 +197,18 @@ def test_a_quadratic_has_the_chosen_eigenvalues_axes_and_center():
     assert surfaces.quadratic((0.0, 2.0)).degenerate
 
 
+def test_a_quadratics_numbers_are_replaced_as_they_are_given():
+    turned = surfaces.quadratic((1.0, 4.0), 0.3)
+    changed = turned.replace(eigenvalues=[1.0, 3.0], center=[1.0, 2.0])
+    expected = surfaces.quadratic((1.0, 3.0), 0.3, (1.0, 2.0))
+    assert changed == expected
+    assert float(changed([0.5, -1.0])) == float(expected([0.5, -1.0]))
+    np.testing.assert_allclose(changed.minima, [[1.0, 2.0]])
+    q = np.linalg.qr(np.arange(9.0).reshape(3, 3) + np.eye(3)).Q
+    three = surfaces.quadratic((1.0, 2.0, 3.0), rotation=np.eye(3)).replace(rotation=q, eigenvalues=(3.0, 2.0, 1.0))
+    assert float(three([1.0, 2.0, 4.0])) == float(surfaces.quadratic((3.0, 2.0, 1.0), rotation=q)([1.0, 2.0, 4.0]))
+
+
 def test_points_come_as_lists_integers_or_a_single_number():
     assert surfaces.booth((1, 3)) == 0
     assert surfaces.booth(np.array([0, 0])) == 74
@@ -218,7 +230,20 @@ def test_points_come_as_lists_integers_or_a_single_number():
         (lambda: surfaces.rosenbrock.replace(steepness=-1.0), ValueError, "steepness must be a number > 0; got -1.0"),
         (lambda: surfaces.rosenbrock.replace(dimension=1), ValueError, "dimension must be an integer >= 2; got 1"),
         (lambda: surfaces.booth.replace(dimension=3), ValueError, "booth: dimension must be 2; got 3"),
-        (lambda: surfaces.quadratic((1.0, np.inf)), ValueError, "eigenvalues must be a finite number"),
+        (lambda: surfaces.quadratic((1.0, np.inf)), ValueError, "eigenvalues must be finite numbers"),
+        (lambda: surfaces.rosenbrock("ab"), TypeError, r"rosenbrock: a point must be numbers \[d\]; got 'ab'"),
+        (
+            lambda: surfaces.quadratic().replace(eigenvalues=2.0),
+            ValueError,
+            r"eigenvalues must be d >= 1 numbers; got shape \(\)",
+        ),
+        (
+            lambda: surfaces.quadratic().replace(eigenvalues=[1.0, 2, 3]),
+            ValueError,
+            "eigenvalues must be 2 numbers, as before",
+        ),
+        (lambda: surfaces.quadratic().replace(center=[1.0] * 3), ValueError, "center must be one number or a point of 2"),
+        (lambda: surfaces.quadratic((1.0, 2.0)).replace(angle="a"), TypeError, "angle must be a finite number; got 'a'"),
         (lambda: surfaces.quadratic(3.0), ValueError, r"eigenvalues must be d >= 1 numbers; got shape \(\)"),
         (
             lambda: surfaces.quadratic((1.0, 2.0), center=(1.0, 2.0, 3.0)),
@@ -228,7 +253,7 @@ def test_points_come_as_lists_integers_or_a_single_number():
         (lambda: surfaces.quadratic((1.0, 2.0, 3.0), 0.3), ValueError, "an angle rotates two dimensions; for 3 give rotation"),
         (lambda: surfaces.quadratic((1.0, 2.0), rotation=np.ones((2, 2))), ValueError, "rotation must be orthogonal"),
         (lambda: surfaces.quadratic((1.0, 2.0), rotation=np.eye(3)), ValueError, r"rotation must have shape \(2, 2\)"),
-        (lambda: surfaces.quadratic(("a", "b")), TypeError, "eigenvalues must be a finite number; got"),
+        (lambda: surfaces.quadratic(("a", "b")), TypeError, "eigenvalues must be finite numbers; got"),
     ],
 )
 def test_bad_points_and_numbers_are_refused(call, error, message):
