@@ -71,7 +71,7 @@ def level_curves(
     own = terrain.strands(paths, "level_curves")
     box = terrain.bounds_of(function, own, bounds, "level_curves")
     with style.canvas(axes, theme, (7.4, 5.2) if legend and own else (5.6, 5.2)) as (axes, colors):
-        x, y, values = terrain.grid(function, box, GRID)
+        x, y, values = terrain.grid(function, box, GRID, "level_curves")
         contours.draw_surface(axes, x, y, values, terrain.levels(values), theme)
         if gradients:
             _draw_gradients(axes, function, box, colors)
@@ -180,13 +180,17 @@ def _draw_gradients(axes: Axes, function: Function, box: np.ndarray, colors: sty
     count = 15
     step = np.ptp(box, axis=1) / count
     x, y = np.meshgrid(*(low + (np.arange(count) + 0.5) * s for (low, _), s in zip(box, step, strict=True)))
-    down = -terrain.gradients_at(function, np.stack([x, y], axis=-1))
-    norms = np.linalg.norm(down, axis=-1, keepdims=True)
-    scaled = np.where(norms > 0, down / np.where(norms > 0, norms, 1) * np.cbrt(norms / norms.max()), 0) * 0.85 * step.min()
-    axes.quiver(
-        x, y, scaled[..., 0], scaled[..., 1], angles="xy", scale_units="xy", scale=1, pivot="mid", color=colors.ink, alpha=0.5,
-        width=0.0028, zorder=2,
-    )  # fmt: skip
+    places = np.stack([x, y], axis=-1)
+    down = -terrain.gradients_at(function, places)
+    norms = np.linalg.norm(down, axis=-1)
+    there = np.isfinite(terrain.values_at(function, places)) & np.isfinite(norms) & (norms > 0)
+    places, down, norms = places[there], down[there], norms[there][:, None]
+    if len(places):
+        scaled = down / norms * np.cbrt(norms / norms.max()) * 0.85 * step.min()
+        axes.quiver(
+            *places.T, *scaled.T, angles="xy", scale_units="xy", scale=1, pivot="mid", color=colors.ink, alpha=0.5,
+            width=0.0028, zorder=2,
+        )  # fmt: skip
 
 
 def _draw_points(axes: Axes, function: Function, points: Sequence[Any] | None, colors: style.Palette) -> list[Line2D]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from matplotlib.colors import LinearSegmentedColormap, to_hex
 from jaxopt_course.report import style
 
 __all__ = [
-    "Paths", "Strand", "bounds_of", "colormap", "colorscale", "gradients_at", "grid", "levels", "ranks", "strands",
+    "Paths", "Strand", "bounds_of", "colormap", "colorscale", "gradients_at", "grid", "levels", "ranks", "strands", "survey",
     "values_at",
 ]  # fmt: skip
 
@@ -105,10 +106,22 @@ def bounds_of(function: Callable[..., Any], own: list[Strand], bounds: Any, wher
     return np.stack([middle - size / 2 - margin, middle + size / 2 + margin], axis=1)
 
 
-def grid(function: Callable[..., Any], box: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """x, y and f(x, y), each ``[count, count]``."""
+def grid(function: Callable[..., Any], box: np.ndarray, count: int, where: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """x, y and f(x, y), each ``[count, count]``; NaN where f is not finite.
+
+    Raises:
+        ValueError: it is finite nowhere.
+    """
+    return survey(functools.partial(values_at, function), box, count, where)
+
+
+def survey(heights: Callable[[np.ndarray], np.ndarray], box: np.ndarray, count: int, where: str) -> tuple[np.ndarray, ...]:
+    """The same for what takes all points at once, ``[..., 2]``."""
     x, y = np.meshgrid(*np.linspace(box[:, 0], box[:, 1], count, axis=1))
-    return x, y, values_at(function, np.stack([x, y], axis=-1))
+    values = heights(np.stack([x, y], axis=-1))
+    if not (finite := np.isfinite(values)).any():
+        raise ValueError(f"{where}: function is finite nowhere in the box {box.tolist()}; bounds shows another")
+    return x, y, np.where(finite, values, np.nan)
 
 
 def values_at(function: Callable[..., Any], points: np.ndarray) -> np.ndarray:

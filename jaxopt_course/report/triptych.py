@@ -119,7 +119,7 @@ def _descent_in_one(
 def _descent_in_two(
     axes: Axes, function: Any, path: np.ndarray, values: np.ndarray, box: np.ndarray, colors: Palette, theme: Theme
 ) -> None:
-    x, y, heights = terrain.grid(function, box, 120)
+    x, y, heights = terrain.grid(function, box, 120, "learning_rate_triptych")
     contours.draw_surface(axes, x, y, heights, terrain.levels(heights, 14), theme)
     contours.draw_path(axes, path, colors.cycle[1], colors)
     axes.set(xlim=box[0], ylim=box[1], xlabel="θ₁", ylabel="θ₂")

@@ -7,6 +7,7 @@ import io
 import json
 import re
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
@@ -155,3 +156,35 @@ def test_bad_places_are_refused_before_the_work(moving, tmp_path):
         moving.gif(tmp_path / "none" / "race.gif")
     with pytest.raises(TypeError, match="surface_3d: axes must be three-dimensional"):
         relief.surface_3d(saddle, bounds=BOX, axes=style.Figure().subplots())
+
+
+def half(x):
+    """Not defined for x ≤ 0."""
+    return jnp.log(x[0]) + x[1] ** 2
+
+
+HALF = [(-1.0, 2.0), (-1.0, 1.0)]
+
+
+def test_a_surface_with_a_hole_keeps_its_shades():
+    ground = relief.surface_3d(half, bounds=HALF, theme="light").axes[0].collections[0]
+    assert ground.get_facecolor()[:, :3].max(axis=1).min() > 0.3
+    assert len(np.unique(ground.get_facecolor().round(3), axis=0)) > 100
+    surface = relief.interactive(half, bounds=HALF).data[0]
+    z = np.array(surface.z)
+    assert np.isnan(z[:, np.array(surface.x) < 0]).all()
+    np.testing.assert_allclose(surface.contours.z.end - surface.contours.z.start, np.nanmax(z) - np.nanmin(z))
+    path = np.stack([np.linspace(1.5, 0.2, 9), np.linspace(0.8, 0.1, 9)], axis=1)
+    moving = animations.race(half, {"sgd": path}, bounds=HALF, view="3d", axes=style.Figure().add_subplot(projection="3d"))
+    assert np.isfinite(moving.places).all()
+
+
+@pytest.mark.parametrize("height", ["value", "log"])
+@pytest.mark.parametrize("draw", [relief.surface_3d, relief.interactive])
+def test_a_surface_that_is_finite_nowhere_is_refused(draw, height):
+    with pytest.raises(ValueError, match=re.escape(f"{draw.__name__}: function is finite nowhere in the box [[-1.0, 2.0]")):
+        draw(lambda x: jnp.log(-1 - jnp.sum(x**2)), bounds=HALF, height=height)
+
+
+def test_a_flat_surface_has_levels_for_plotly():
+    assert relief.interactive(lambda x: 0 * x[0] + 2.0, bounds=HALF).data[0].contours.z.size == 1.0

@@ -165,6 +165,8 @@ def test_a_minimum_draws_its_path_on_its_surface():
         (lambda w: paths.level_curves(valley, bounds=[(1, 0), (0, 1)]), ValueError, "bounds must be two pairs (low, high)"),
         (lambda w: paths.level_curves(valley, bounds="abc"), ValueError, "bounds must be two pairs (low, high)"),
         (lambda w: paths.level_curves(valley, bounds=[(0, 1), (0,)]), ValueError, "bounds must be two pairs (low, high)"),
+        (lambda w: paths.level_curves(lambda x: jnp.log(-1 - jnp.sum(x**2)), bounds=BOX), ValueError,
+         "level_curves: function is finite nowhere in the box [[-2.0, 2.0], [-1.0, 3.0]]"),
         (lambda w: paths.level_curves(valley, {"a": "bc"}), ValueError, "those of a are no numbers"),
         (lambda w: paths.level_curves(valley, {"a": np.ones((4, 3))}), ValueError, "those of a have shape (4, 3)"),
         (lambda w: paths.level_curves(jc.surfaces.piecewise_quadratic), ValueError, "must take points of 2 coordinates"),
@@ -193,5 +195,13 @@ def test_many_labels_fall_back_to_the_optimizers_names(walked):
     assert {strand.label for strand in terrain.strands(many, "here")} == {"sgd"}
 
 
-def test_a_flat_function_has_a_picture():
-    assert paths.level_curves(lambda x: 0.0 * jnp.sum(x) + 2.0, bounds=BOX).axes
+def test_a_flat_function_has_a_picture_without_arrows():
+    axes = paths.level_curves(lambda x: 0.0 * jnp.sum(x) + 2.0, bounds=BOX, gradients=True).axes[0]
+    assert not [each for each in axes.collections if isinstance(each, Quiver)]
+
+
+def test_no_arrows_where_the_function_is_not_defined():
+    axes = paths.level_curves(lambda x: jnp.log(x[0]) + x[1] ** 2, bounds=BOX, gradients=True).axes[0]
+    (arrows,) = [each for each in axes.collections if isinstance(each, Quiver)]
+    assert len(arrows.XY) == 7 * 15  # of 15 columns, seven are right of 0; the middle one is at it
+    assert (arrows.XY[:, 0] > 0.1).all()
