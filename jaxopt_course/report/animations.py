@@ -22,6 +22,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.transforms import IdentityTransform
 
@@ -265,7 +266,7 @@ def race(
         axes = axes if axes is not None else _plain(theme)
         figure = level_curves(function, bounds=box, points=points, axes=axes, theme=theme, legend=False)
         project = lambda points: axes.transData.transform(points)
-    _legend(figure, looks, theme)
+    _legend(figure, axes or figure.axes[0], looks, theme)
     FigureCanvasAgg(figure).draw()  # the layout, without which nothing has its place
     places = np.full((len(own), len(longest.points), 2), np.nan)
     for row, strand in zip(places, own, strict=True):
@@ -282,10 +283,31 @@ def _plain(theme: Theme) -> Axes:
         return style.dress(style.Figure(figsize=(7.0, 5.2)).subplots(), colors)
 
 
-def _legend(figure: Figure, looks: Mapping[str, Line], theme: Theme) -> None:
+def _legend(figure: Figure, axes: Axes, looks: Mapping[str, Line], theme: Theme) -> None:
+    """At the foot of a figure that makes room for it; else between the axes, which give way, and what was below them."""
+    shown = samples(looks, looks)
     with style.themed(theme):
-        shown = samples(looks, looks)
-        figure.legend(handles=shown, loc="outside lower center", ncols=min(4, len(shown)))
+        if isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
+            figure.legend(handles=shown, loc="outside lower center", ncols=min(4, len(shown)))
+            return
+        (left, _), (right, _) = axes.get_position(original=True).get_points()
+        foot = (left + right) / 2, max(_foot(axes), 0.0)
+        legend = figure.legend(handles=shown, loc="lower center", bbox_to_anchor=foot, ncols=min(4, len(shown)))
+        top = legend.get_window_extent().transformed(figure.transFigure.inverted()).y1
+        for _ in range(9):  # an axis of fixed aspect rises by less than its place does
+            place, covered = axes.get_position(original=True), top - _foot(axes)
+            if covered <= 0:
+                break
+            axes.set_position((place.x0, place.y0 + covered, place.width, place.height - covered))
+
+
+def _foot(axes: Axes) -> float:
+    """Where axes end, labels included, as a share of the figure's height."""
+    figure = style.figure_of(axes)
+    figure.draw_without_rendering()
+    drawn = axes.get_tightbbox()
+    assert drawn is not None
+    return drawn.transformed(figure.transFigure.inverted()).y0
 
 
 def _projection(axes: Any, raised: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:

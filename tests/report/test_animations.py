@@ -188,3 +188,19 @@ def test_a_surface_that_is_finite_nowhere_is_refused(draw, height):
 
 def test_a_flat_surface_has_levels_for_plotly():
     assert relief.interactive(lambda x: 0 * x[0] + 2.0, bounds=HALF).data[0].contours.z.size == 1.0
+
+
+@pytest.mark.parametrize(("view", "place"), [("flat", (1, 1, 1)), ("flat", (2, 2, 2)), ("3d", (2, 2, 2))])
+def test_the_legend_covers_nothing_of_a_figure_without_layout(view, place):
+    figure = style.Figure(figsize=(8, 6))
+    axes = figure.add_subplot(*place, projection="3d" if view == "3d" else None)
+    below = figure.add_subplot(2, 2, 4) if place[0] == 2 else None
+    figure.subplots_adjust(hspace=0.4)
+    moving = animations.race(saddle, PATHS, bounds=BOX, view=view, axes=axes)
+    figure.draw_without_rendering()
+    legend = figure.legends[0].get_window_extent()
+    assert legend.y1 <= axes.get_tightbbox().y0 + 1
+    assert legend.y0 >= (below.get_tightbbox().y1 if below else 0)
+    if view == "flat":
+        back = axes.transData.inverted().transform(moving.places[0])
+        np.testing.assert_allclose(back, PATHS["<sgd>"], atol=1e-6)
