@@ -76,7 +76,7 @@ def level_curves(
         if gradients:
             _draw_gradients(axes, function, box, colors)
         handles = _draw_points(axes, function, points, colors)
-        looks = lines or style.lines((strand.label for strand in own), theme)
+        looks = style.chosen("level_curves", _labels(own), lines, theme)
         _draw_strands(axes, own, looks, box, colors)
         axes.set(xlim=box[0], ylim=box[1], xlabel="x", ylabel="y")
         width, height = np.ptp(box, axis=1)

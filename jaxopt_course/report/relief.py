@@ -78,7 +78,7 @@ def surface_3d(
         axes.plot_surface(x, y, z, facecolors=_shaded(z, theme), **whole, zorder=1)
         if height == "value":
             axes.contour(x, y, z, terrain.levels(z, 14), colors=colors.muted, linewidths=0.6, linestyles="solid", zorder=1.5)
-        looks = lines or style.lines((strand.label for strand in own), theme)
+        looks = style.chosen("surface_3d", (strand.label for strand in own), lines, theme)
         for strand in own:
             points = _inside(strand, box)
             if len(points):
@@ -141,7 +141,7 @@ def interactive(
         "colorscale": terrain.colorscale(theme), "showscale": False, "name": name, "hovertemplate": hover,
         "contours": {"z": levels}, "showlegend": False,
     }  # fmt: skip
-    looks = lines or style.lines((strand.label for strand in own), theme)
+    looks = style.chosen("interactive", (strand.label for strand in own), lines, theme)
     walks, named = [], set()
     for strand in own:
         points = _inside(strand, box)

@@ -18,7 +18,6 @@ __all__ = [
 
 Paths = Any  # what jc.paths returns, or a mapping, label → points [k, 2]
 FAR = 4.0  # a path is drawn until it is so many times the picture's size away
-LABELS = 32  # as many looks as there are
 
 
 class Strand(NamedTuple):
@@ -47,7 +46,7 @@ def strands(paths: Paths, where: str) -> list[Strand]:
     across = [str(dim) for dim in params.dims if dim not in ("step", "dimension")]
     stacked = params.stack(path=across).transpose("path", "step", "dimension") if across else params.expand_dims("path")
     labels = [_label(paths, dict(zip(across, key, strict=True))) for key in stacked["path"].values] if across else ["path"]
-    if len(set(labels)) > LABELS:
+    if len(set(labels)) > style.LOOKS:
         labels = [label.split(", ")[0] for label in labels]
     steps = paths["step"].values
     return [_strand(where, label, points, steps) for label, points in zip(labels, np.asarray(stacked, float), strict=True)]

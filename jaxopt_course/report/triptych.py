@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxopt_course.report import contours, style, terrain
-from jaxopt_course.report.style import Palette, Theme
+from jaxopt_course.report.style import Line, Palette, Theme
 
 __all__ = ["learning_rate_triptych"]
 
@@ -121,7 +121,7 @@ def _descent_in_two(
 ) -> None:
     x, y, heights = terrain.grid(function, box, 120, "learning_rate_triptych")
     contours.draw_surface(axes, x, y, heights, terrain.levels(heights, 14), theme)
-    contours.draw_path(axes, path, colors.cycle[1], colors)
+    contours.draw_path(axes, path, Line(colors.cycle[1], "solid"), colors)
     axes.set(xlim=box[0], ylim=box[1], xlabel="θ₁", ylabel="θ₂")
 
 

@@ -119,7 +119,7 @@ def test_panels_share_box_and_looks(walked):
     left, right = figure.axes
     assert (left.get_title("left"), right.get_title("left")) == ("Full", "Other")
     assert left.get_xlim() == right.get_xlim()
-    assert trails(right)[0].get_color() == trails(left)[2].get_color() == style.THEMES["light"].cycle[1]
+    assert trails(right)[0].get_color() == trails(left)[2].get_color() == style.lines(["adam"])["adam"].color
 
 
 def test_accumulators_are_squares_and_momentum_is_an_arrow(walked):
