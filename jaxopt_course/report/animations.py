@@ -86,13 +86,16 @@ class Race:
             The path.
 
         Raises:
-            ValueError: fewer than two frames, or a name that ends otherwise. OSError: the file cannot be written.
+            ValueError: fewer than two frames, a hold that is negative or infinite, or a name that ends otherwise. TypeError:
+                anything else. OSError: the file cannot be written.
         """
         from PIL import Image
 
-        checks.check_positive_integer("gif", "frames", frames)
+        if isinstance(frames, bool) or not isinstance(frames, (int, np.integer)):
+            raise TypeError(f"gif: frames must be an integer >= 2; got {frames!r}")
         if frames < 2:
-            raise ValueError(f"gif: frames must be at least 2; got {frames}")
+            raise ValueError(f"gif: frames must be an integer >= 2; got {frames}")
+        checks.check_number("gif", "hold", hold, checks.Interval(0))
         target = files.writable(path, ".gif")
         moments = np.unique(np.linspace(0, len(self.steps) - 1, frames).round().astype(int))
         pictures = [Image.fromarray(picture[..., :3]) for picture in self._frames(moments)]

@@ -23,13 +23,15 @@ def writable(path: str | os.PathLike[str], *endings: str) -> Path:
         The absolute path, links resolved.
 
     Raises:
-        ValueError: another ending. OSError: the folder is missing or refuses files, or the path is a folder or a device. The
-            message names the path.
+        TypeError: no path. ValueError: another ending. OSError: the folder is missing or refuses files, or the path is a
+            folder or a device. The message names the path.
 
     >>> writable("no-such-folder/race.html")
     Traceback (most recent call last):
     FileNotFoundError: cannot write 'no-such-folder/race.html': there is no folder .../no-such-folder
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"cannot write {path!r}: give the path of a file, a str or a pathlib.Path")
     if endings and Path(path).suffix.lower() not in endings:
         raise ValueError(f"cannot write {str(path)!r}: its name must end in {' or '.join(endings)}")
     target = Path(path).expanduser().resolve()

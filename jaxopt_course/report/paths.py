@@ -1,7 +1,7 @@
 """Flat pictures of surfaces and paths: level curves, gradients, full gradient beside noisy [G1, G6].
 
-Paths are what ``jc.paths`` returns, or a dict from labels to points ``[k, 2]``. A ring is where a path starts, a dot where it
-ends; one that leaves the picture, or the numbers, is drawn up to there.
+Paths are what ``jc.paths`` or ``jc.minimize`` returns, or a dict from labels to such minima or points ``[k, 2]``. A ring is
+where a path starts, a dot where it ends; one that leaves the picture, or the numbers, is drawn up to there.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ def level_curves(
         The figure.
 
     Raises:
-        TypeError, ValueError: paths that are none, bounds that are no box, an unknown theme.
+        TypeError, ValueError: a function or paths that are none, bounds that are no box, points without a kind, lines that
+            lack a label, an unknown theme.
 
     >>> import jaxopt_course as jc
     >>> found = jc.paths(jc.surfaces.himmelblau, {"sgd": jc.sgd(0.01), "adam": jc.adam(0.3)}, steps=60)
@@ -201,6 +202,9 @@ def _draw_points(axes: Axes, function: Function, points: Sequence[Any] | None, c
     else:
         kinds = {}
         for each in points:
+            if getattr(each, "kind", None) not in MARKS or np.shape(getattr(each, "point", None)) != (2,):
+                accepted = f"with a point [2] and a kind ({', '.join(MARKS)}), from jc.surfaces.stationary_points"
+                raise TypeError(f"level_curves: points must be a list of stationary points, {accepted}; got {each!r:.100}")
             kinds.setdefault(each.kind, []).append(each.point)
     handles = []
     for kind, places in kinds.items():

@@ -136,18 +136,30 @@ def test_notebooks_show_the_player(moving):
         (lambda: animations.race(saddle, PATHS, view="3D"), "race: unknown view '3D' (known: 3d, flat)"),
         (lambda: animations.race(saddle, PATHS, seconds=0), "race: seconds must be a number > 0; got 0"),
         (lambda: animations.race(saddle, PATHS, height="logarithm", view="3d"), "unknown height 'logarithm'"),
+        (lambda: relief.surface_3d(saddle, PATHS, bounds=BOX, lines=style.lines(["adam"])),
+         "surface_3d: lines must have every label; it lacks '<sgd>' (given: adam)"),
+        (lambda: relief.interactive(saddle, PATHS, bounds=BOX, lines=style.lines(["adam"])),
+         "interactive: lines must have every label; it lacks '<sgd>' (given: adam)"),
         (lambda: relief.interactive(saddle, PATHS, height="lg"), "interactive: unknown height 'lg'; did you mean 'log'?"),
         (lambda: relief.surface_3d(surfaces.piecewise_quadratic), "surface_3d: function must take points of 2 coordinates"),
     ],
-)
+)  # fmt: skip
 def test_bad_arguments_are_refused(make, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         make()
 
 
 def test_bad_places_are_refused_before_the_work(moving, tmp_path):
-    with pytest.raises(ValueError, match="gif: frames must be at least 2; got 1"):
-        moving.gif(tmp_path / "race.gif", frames=1)
+    for frames in (0, 1):
+        with pytest.raises(ValueError, match=f"gif: frames must be an integer >= 2; got {frames}"):
+            moving.gif(tmp_path / "race.gif", frames=frames)
+    with pytest.raises(TypeError, match="gif: frames must be an integer >= 2; got 'a'"):
+        moving.gif(tmp_path / "race.gif", frames="a")
+    for hold, error in ((-9.0, ValueError), (np.nan, ValueError), ("a", TypeError)):
+        with pytest.raises(error, match=f"gif: hold must be a number >= 0; got {hold!r}"):
+            moving.gif(tmp_path / "race.gif", hold=hold)
+    with pytest.raises(TypeError, match=r"cannot write 3: give the path of a file, a str or a pathlib\.Path"):
+        moving.gif(3)
     with pytest.raises(ValueError, match=r"race\.txt': its name must end in \.gif"):
         moving.gif(tmp_path / "race.txt")
     with pytest.raises(ValueError, match=r"its name must end in \.html or \.htm"):
