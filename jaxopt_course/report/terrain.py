@@ -16,6 +16,7 @@ __all__ = [
     "values_at", "walked",
 ]  # fmt: skip
 
+Grid = tuple[np.ndarray, np.ndarray, np.ndarray]
 Paths = Any  # what jc.paths or jc.minimize returns, or a mapping, label → what jc.minimize returns, or points [k, 2]
 FAR = 4.0  # a path is drawn until it is so many times the picture's size away
 
@@ -116,7 +117,7 @@ def bounds_of(function: Callable[..., Any], own: list[Strand], bounds: Any, wher
     return np.stack([middle - size / 2 - margin, middle + size / 2 + margin], axis=1)
 
 
-def grid(function: Callable[..., Any], box: np.ndarray, count: int, where: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def grid(function: Callable[..., Any], box: np.ndarray, count: int, where: str) -> Grid:
     """x, y and f(x, y), each ``[count, count]``; NaN where f is not finite.
 
     Raises:
@@ -125,7 +126,7 @@ def grid(function: Callable[..., Any], box: np.ndarray, count: int, where: str) 
     return survey(functools.partial(values_at, function), box, count, where)
 
 
-def survey(heights: Callable[[np.ndarray], np.ndarray], box: np.ndarray, count: int, where: str) -> tuple[np.ndarray, ...]:
+def survey(heights: Callable[[np.ndarray], np.ndarray], box: np.ndarray, count: int, where: str) -> Grid:
     """The same for what takes all points at once, ``[..., 2]``."""
     x, y = np.meshgrid(*np.linspace(box[:, 0], box[:, 1], count, axis=1))
     values = heights(np.stack([x, y], axis=-1))
