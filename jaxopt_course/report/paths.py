@@ -202,7 +202,7 @@ def _draw_points(axes: Axes, function: Function, points: Sequence[Any] | None, c
     else:
         kinds = {}
         for each in points:
-            if getattr(each, "kind", None) not in MARKS or np.shape(getattr(each, "point", None)) != (2,):
+            if getattr(each, "kind", None) not in MARKS or np.shape(getattr(each, "point", ())) != (2,):
                 accepted = f"with a point [2] and a kind ({', '.join(MARKS)}), from jc.surfaces.stationary_points"
                 raise TypeError(f"level_curves: points must be a list of stationary points, {accepted}; got {each!r:.100}")
             kinds.setdefault(each.kind, []).append(each.point)
