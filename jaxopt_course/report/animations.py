@@ -6,14 +6,11 @@ formats are the same race, and small files.
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import io
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,11 +19,12 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.transforms import IdentityTransform
 
 from jaxopt_course import checks
-from jaxopt_course.report import files, style, terrain
+from jaxopt_course.report import files, player, style, terrain
 from jaxopt_course.report.paths import level_curves, samples
 from jaxopt_course.report.relief import Height, relief, surface_3d
 from jaxopt_course.report.style import Line, Theme
@@ -35,8 +33,6 @@ from jaxopt_course.report.terrain import Paths
 __all__ = ["Race", "race"]
 
 View = Literal["flat", "3d"]
-STRETCH = 2  # pixels of the player's background per pixel on the screen
-POINTS = 600  # of each path, in the player
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -85,13 +81,16 @@ class Race:
             The path.
 
         Raises:
-            ValueError: fewer than two frames, or a name that ends otherwise. OSError: the file cannot be written.
+            ValueError: fewer than two frames, a hold that is negative or infinite, or a name that ends otherwise. TypeError:
+                anything else. OSError: the file cannot be written.
         """
         from PIL import Image
 
-        checks.check_positive_integer("gif", "frames", frames)
+        if isinstance(frames, bool) or not isinstance(frames, (int, np.integer)):
+            raise TypeError(f"gif: frames must be an integer >= 2; got {frames!r}")
         if frames < 2:
-            raise ValueError(f"gif: frames must be at least 2; got {frames}")
+            raise ValueError(f"gif: frames must be an integer >= 2; got {frames}")
+        checks.check_number("gif", "hold", hold, checks.Interval(0))
         target = files.writable(path, ".gif")
         moments = np.unique(np.linspace(0, len(self.steps) - 1, frames).round().astype(int))
         pictures = [Image.fromarray(picture[..., :3]) for picture in self._frames(moments)]
@@ -114,75 +113,12 @@ class Race:
 
     def page(self) -> str:
         """The player as an HTML document."""
-        read = lambda name: resources.files("jaxopt_course.report").joinpath(name).read_text(encoding="utf-8")
-        policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
-        return f"""<!DOCTYPE html>
-<html lang="en" data-theme="{self.theme}">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<title>{escape(self.title)}</title>
-<style>{read("player.css")}</style>
-</head>
-<body>
-<div id="stage"><img alt="{escape(self.title)}: the surface" src="{self._background()}"><canvas></canvas></div>
-<div id="controls">
-<button type="button" id="play" aria-label="play or pause"></button>
-<input type="range" id="moment" min="0" value="0" aria-label="step">
-<output id="step"></output>
-<select id="speed" aria-label="speed"><option value="0.25">¼×</option><option value="0.5">½×</option>
-<option value="1" selected>1×</option><option value="2">2×</option><option value="4">4×</option></select>
-</div>
-<div id="legend"></div>
-<script id="race" type="application/json">{self._payload()}</script>
-<script>{read("player.js")}</script>
-</body>
-</html>
-"""
+        return player.page(self)
 
     def _repr_html_(self) -> str:
-        width, height = self._size()
+        width, height = player.size(self)
         frame = f'sandbox="allow-scripts" style="border:0;width:{width + 20}px;max-width:100%;height:{height + 110}px"'
         return f'<iframe srcdoc="{escape(self.page())}" {frame}></iframe>'
-
-    def _size(self) -> tuple[int, int]:
-        """Of the player's picture, in pixels of the screen: it ends above the legend."""
-        width, height = self.figure.get_size_inches() * self.figure.dpi
-        (legend,) = self.figure.legends
-        return round(width), round(height - legend.get_window_extent().y1)
-
-    def _background(self) -> str:
-        """The surface without the legend, which the page has, as a data URL; in 256 colours it is a third of its size."""
-        from PIL import Image
-
-        picture, content = io.BytesIO(), io.BytesIO()
-        (legend,), layout = self.figure.legends, self.figure.get_layout_engine()
-        legend.set_visible(False)
-        self.figure.set_layout_engine("none")  # everything stays where it is
-        self.figure.savefig(picture, format="png", dpi=STRETCH * self.figure.dpi)
-        legend.set_visible(True)
-        self.figure.set_layout_engine(layout)
-        width, height = self._size()
-        shown = Image.open(picture).convert("RGB").crop((0, 0, STRETCH * width, STRETCH * height))
-        shown.quantize(256, dither=Image.Dither.NONE).save(content, "PNG", optimize=True)
-        return "data:image/png;base64," + base64.b64encode(content.getvalue()).decode()
-
-    def _payload(self) -> str:
-        moments = np.unique(np.linspace(0, len(self.steps) - 1, min(len(self.steps), POINTS)).round().astype(int))
-        top = self.figure.bbox.height
-        drawn = np.round(self.places[:, moments] * [1, -1] + [0, top], 1)
-        payload = {
-            "size": self._size(),
-            "steps": self.steps[moments].tolist(),
-            "seconds": self.seconds,
-            "lines": [{"name": name, "color": color, "dash": dash} for name, (color, dash) in self.lines.items()],
-            "paths": [
-                {"line": list(self.lines).index(label), "points": [point for point in each.tolist() if point[0] == point[0]]}
-                for label, each in zip(self.labels, drawn, strict=True)
-            ],
-        }
-        return json.dumps(payload, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
     def _frames(self, moments: Any) -> list[np.ndarray]:
         """Pictures: the surface once, what moves on top of it."""
@@ -265,7 +201,7 @@ def race(
         axes = axes if axes is not None else _plain(theme)
         figure = level_curves(function, bounds=box, points=points, axes=axes, theme=theme, legend=False)
         project = lambda points: axes.transData.transform(points)
-    _legend(figure, looks, theme)
+    _legend(figure, axes or figure.axes[0], looks, theme)
     FigureCanvasAgg(figure).draw()  # the layout, without which nothing has its place
     places = np.full((len(own), len(longest.points), 2), np.nan)
     for row, strand in zip(places, own, strict=True):
@@ -282,10 +218,31 @@ def _plain(theme: Theme) -> Axes:
         return style.dress(style.Figure(figsize=(7.0, 5.2)).subplots(), colors)
 
 
-def _legend(figure: Figure, looks: Mapping[str, Line], theme: Theme) -> None:
+def _legend(figure: Figure, axes: Axes, looks: Mapping[str, Line], theme: Theme) -> None:
+    """At the foot of a figure that makes room for it; else between the axes, which give way, and what was below them."""
+    shown = samples(looks, looks)
     with style.themed(theme):
-        shown = samples(looks, looks)
-        figure.legend(handles=shown, loc="outside lower center", ncols=min(4, len(shown)))
+        if isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
+            figure.legend(handles=shown, loc="outside lower center", ncols=min(4, len(shown)))
+            return
+        (left, _), (right, _) = axes.get_position(original=True).get_points()
+        foot = (left + right) / 2, max(_foot(axes), 0.0)
+        legend = figure.legend(handles=shown, loc="lower center", bbox_to_anchor=foot, ncols=min(4, len(shown)))
+        top = legend.get_window_extent().transformed(figure.transFigure.inverted()).y1
+        for _ in range(9):  # an axis of fixed aspect rises by less than its place does
+            place, covered = axes.get_position(original=True), top - _foot(axes)
+            if covered <= 0:
+                break
+            axes.set_position((place.x0, place.y0 + covered, place.width, place.height - covered))
+
+
+def _foot(axes: Axes) -> float:
+    """Where axes end, labels included, as a share of the figure's height."""
+    figure = style.figure_of(axes)
+    figure.draw_without_rendering()
+    drawn = axes.get_tightbbox()
+    assert drawn is not None
+    return drawn.transformed(figure.transFigure.inverted()).y0
 
 
 def _projection(axes: Any, raised: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:

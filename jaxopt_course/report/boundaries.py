@@ -7,8 +7,8 @@ log-linear model gives, or the score of a linear one, whose margins ±1 are dash
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 from jaxopt_course import checks
 from jaxopt_course.report import style
+from jaxopt_course.report.classifiers import Link, Predict, Scene, link_of, observed
 from jaxopt_course.report.style import Palette, Theme
 
 if TYPE_CHECKING:
@@ -25,33 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["boundaries", "boundary", "boundary_animation"]
 
-Link = Literal["sigmoid", "sign", "softmax"]
-Predict = Callable[[Any, Any], Any]
-
 _MARKS = "os^DvP*X"
-_DETAIL = 160  # points along each axis
-
-
-class _Scene(NamedTuple):
-    """Everything but the parameters.
-
-    Attributes:
-        x, y: the examples. classes: the labels that occur.
-        across, up: the grid. scores: for each frame, on the grid. wrong: which examples each frame gets wrong.
-    """
-
-    x: np.ndarray
-    y: np.ndarray
-    classes: np.ndarray
-    across: np.ndarray
-    up: np.ndarray
-    scores: np.ndarray
-    wrong: np.ndarray
-
-    @property
-    def right(self) -> np.ndarray:
-        """The share of examples that each frame gets right."""
-        return 1 - self.wrong.mean(axis=1)
 
 
 def boundary(
@@ -87,8 +62,8 @@ def boundary(
     >>> figure.axes[0].get_title(loc="left")
     '100 % right'
     """
-    scene = _scene(predict, [params], x, y)
-    link = _link(link, scene)
+    scene = observed(predict, [params], x, y)
+    link = link_of(link, scene)
     with style.canvas(axes, theme, (4.8, 4.2)) as (axes, colors):
         _draw(axes, scene, 0, link, colors)
         axes.set_title(f"{100 * scene.right[0]:.0f} % right")
@@ -124,8 +99,8 @@ def boundaries(
     Raises:
         ValueError: as for :func:`boundary`; no frames; not a label, or axes, for each.
     """
-    scene = _scene(predict, frames, x, y)
-    count, link = len(scene.scores), _link(link, scene)
+    scene = observed(predict, frames, x, y)
+    count, link = len(scene.scores), link_of(link, scene)
     titles = _titles("boundaries", labels, scene)
     columns = min(checks.check_positive_integer("boundaries", "columns", columns), count)
     rows = math.ceil(count / columns)
@@ -178,8 +153,8 @@ def boundary_animation(
     from matplotlib.animation import FuncAnimation
 
     checks.check_number("boundary_animation", "seconds", seconds, checks.Interval(0, open_low=True))
-    scene = _scene(predict, frames, x, y)
-    count, link = len(scene.scores), _link(link, scene)
+    scene = observed(predict, frames, x, y)
+    count, link = len(scene.scores), link_of(link, scene)
     titles = _titles("boundary_animation", labels, scene)
     with style.canvas(axes, theme, (4.8, 4.2)) as (axes, colors):
 
@@ -195,50 +170,7 @@ def boundary_animation(
         return FuncAnimation(style.figure_of(axes), show, frames=count, interval=1000 * seconds / count)
 
 
-def _scene(predict: Predict, frames: Any, x: Any, y: Any) -> _Scene:
-    import jax
-    import jax.numpy as jnp
-
-    x, y = np.asarray(x, float), np.asarray(y)
-    if x.ndim != 2 or x.shape[1] != 2 or not len(x):
-        raise ValueError(f"boundary: x must be examples of two features, [n, 2]; got shape {x.shape}")
-    if y.shape != x.shape[:1]:
-        raise ValueError(f"boundary: y must be {len(x)} labels, one for each example; got shape {y.shape}")
-    if isinstance(frames, list):
-        if not frames:
-            raise ValueError("boundary: no frames; expected a list of parameters")
-        frames = jax.tree.map(lambda *leaves: jnp.stack(leaves), *frames)
-    middle, half = (x.min(axis=0) + x.max(axis=0)) / 2, 0.56 * np.maximum(np.ptp(x, axis=0), 1e-9)
-    across, up = np.linspace(middle - half, middle + half, _DETAIL).T
-    grid = np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2)
-    points = jnp.asarray(np.concatenate([grid, x]), jnp.result_type(float))
-    scores = np.asarray(jax.jit(lambda frames: jax.lax.map(lambda params: predict(params, points), frames))(frames), float)
-    scores = scores[..., 0] if scores.ndim == 3 and scores.shape[2] == 1 else scores
-    if scores.ndim not in (2, 3) or scores.shape[1] != len(points):
-        raise ValueError(
-            f"boundary: predict must return scores [n] or [n, classes]; for n = {len(points)}: {scores.shape[1:]}"
-        )
-    classes = np.unique(y)
-    if scores.ndim == 2 and not set(classes.tolist()) <= ({-1, 1} if classes.min() < 0 else {0, 1}):
-        raise ValueError(f"boundary: y must be labels 0 and 1, or -1 and +1, for one score; got {classes.tolist()}")
-    own = scores[:, len(grid) :]
-    found = own.argmax(axis=2) if own.ndim == 3 else np.where(own > 0, 1, -1 if classes.min() < 0 else 0)
-    shape = (len(scores), _DETAIL, _DETAIL, *scores.shape[2:])
-    return _Scene(x, y, classes, across, up, scores[:, : len(grid)].reshape(shape), found != y)
-
-
-def _link(link: Link | None, scene: _Scene) -> Link:
-    several = scene.scores.ndim == 4
-    accepted = ("softmax",) if several else ("sigmoid", "sign")
-    if link is None:
-        return "softmax" if several else "sign" if scene.classes.min() < 0 else "sigmoid"
-    if link not in accepted:
-        outputs = "several outputs" if several else "one output"
-        raise ValueError(f"boundary: link must be {' or '.join(map(repr, accepted))} for {outputs}; got {link!r}")
-    return link
-
-
-def _titles(where: str, labels: Sequence[Any] | None, scene: _Scene) -> list[str]:
+def _titles(where: str, labels: Sequence[Any] | None, scene: Scene) -> list[str]:
     count = len(scene.scores)
     if labels is not None and len(labels) != count:
         raise ValueError(f"{where}: labels must be {count}, one for each frame; got {len(labels)}")
@@ -248,7 +180,7 @@ def _titles(where: str, labels: Sequence[Any] | None, scene: _Scene) -> list[str
     return [f"{name}: {100 * right:.0f} % right" for name, right in zip(named, scene.right, strict=True)]
 
 
-def _draw(axes: Axes, scene: _Scene, frame: int, link: Link, colors: Palette, size: float = 24) -> None:
+def _draw(axes: Axes, scene: Scene, frame: int, link: Link, colors: Palette, size: float = 24) -> None:
     scores, where = scene.scores[frame], (scene.across, scene.up)
     hues = (colors.cycle[1], colors.cycle[0], *colors.cycle[2:]) if link != "softmax" else colors.cycle
     if link == "softmax":

@@ -138,13 +138,12 @@ def variants(names: Iterable[str], theme: Theme) -> dict[str, Line]:
     {'adam': 'solid', 'adam + dropout': 'dashed'}
     """
     parts = {name: name.partition(" + ")[::2] for name in names}
-    colors = style.lines([base for base, _ in parts.values()], theme)
+    colors = style.hues([base for base, _ in parts.values()], theme)
     kinds = list(dict.fromkeys(["", *(kind for _, kind in parts.values())]))
     if len(kinds) == 1:
         return style.lines(parts, theme)
     return {
-        name: Line(colors[base].color, style.DASHES[kinds.index(kind) % len(style.DASHES)])
-        for name, (base, kind) in parts.items()
+        name: Line(colors[base], style.DASHES[kinds.index(kind) % len(style.DASHES)]) for name, (base, kind) in parts.items()
     }
 
 

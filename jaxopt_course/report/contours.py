@@ -13,7 +13,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 
 from jaxopt_course.report import style, terrain
-from jaxopt_course.report.style import Palette, Theme
+from jaxopt_course.report.style import Line, Palette, Theme
 
 __all__ = ["draw_path", "draw_surface"]
 
@@ -32,13 +32,14 @@ def draw_surface(
     return filled
 
 
-def draw_path(axes: Axes, points: Any, color: str, colors: Palette, *, label: str | None = None, marks: bool = True) -> None:
+def draw_path(axes: Axes, points: Any, look: Line, colors: Palette, *, label: str | None = None) -> None:
     """A path seen from above: an outlined line, dots at its points if they are few, an open start and a star at the end."""
     points = np.asarray(points, float)
-    x, y = points.T
+    (x, y), (color, dash) = points.T, look
     axes.plot(x, y, linewidth=3.2, alpha=0.75, zorder=3, color=colors.paper, solid_joinstyle="round")
     dots = "o" if len(points) <= 60 else ""
-    axes.plot(x, y, color=color, linewidth=1.6, zorder=4, label=label, marker=dots, markersize=3.2, markeredgewidth=0)
-    if marks:
-        axes.plot(*points[0], "o", color=colors.paper, markeredgecolor=color, markeredgewidth=1.8, markersize=7, zorder=5)
-        axes.plot(*points[-1], "*", color=color, markeredgecolor=colors.paper, markeredgewidth=0.9, markersize=14, zorder=6)
+    axes.plot(
+        x, y, color=color, linestyle=dash, linewidth=1.6, zorder=4, label=label, marker=dots, markersize=3.2, markeredgewidth=0
+    )
+    axes.plot(*points[0], "o", color=colors.paper, markeredgecolor=color, markeredgewidth=1.8, markersize=7, zorder=5)
+    axes.plot(*points[-1], "*", color=color, markeredgecolor=colors.paper, markeredgewidth=0.9, markersize=14, zorder=6)

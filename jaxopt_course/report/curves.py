@@ -64,7 +64,7 @@ def learning_curves(
                 last = np.flatnonzero(np.isfinite(band.mean))[-1]
                 axes.plot(band.x[last], band.mean[last], "x", color=color, markersize=7, markeredgewidth=2)
         _set_range(axes, series.loss_range(curves, metric))
-        axes.set(xlabel=label(x), ylabel=label(metric))
+        axes.set(xlabel=label(x), ylabel=series.loss_label(curves, metric))
         axes.margins(x=0.01)
         if legend and bands:
             _legend_at_right(axes, {name + " (diverged)" * band.diverged: lines[name] for name, band in bands.items()})

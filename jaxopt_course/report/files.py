@@ -31,7 +31,7 @@ def writable(path: str | os.PathLike[str], *endings: str) -> Path:
     FileNotFoundError: cannot write 'no-such-folder/race.html': there is no folder .../no-such-folder
     """
     if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"cannot write {path!r}: it is not a path")
+        raise TypeError(f"cannot write {path!r}: give the path of a file, a str or a pathlib.Path")
     if endings and Path(path).suffix.lower() not in endings:
         raise ValueError(f"cannot write {str(path)!r}: its name must end in {' or '.join(endings)}")
     target = Path(path).expanduser().resolve()

@@ -109,14 +109,11 @@ def bias_variance(data: xr.Dataset, *, axes: Axes | None = None, theme: Theme = 
             axes.plot(at, values, color=color, linestyle=dash, label=name, linewidth=2.2 if name == "their sum" else 1.6)
         axes.plot(at, error, "o", color=colors.ink, markersize=4, label="measured error")
         lowest = int(np.nanargmin(total))
-        axes.axvline(at[lowest], color=colors.muted, linestyle="dotted", linewidth=1.1, zorder=1)
+        least = f"lowest at {at[lowest]:.3g}"  # in the legend, where nothing can lie on it
+        axes.axvline(at[lowest], color=colors.muted, linestyle="dotted", linewidth=1.1, zorder=1, label=least)
         axes.set(xlabel=name_of(data, dim), ylabel="expected squared error", ylim=(0, _top(total)))
         if is_geometric(at):
             axes.set_xscale("log")
-        axes.annotate(
-            f"lowest at {at[lowest]:.3g}", (at[lowest], 0.98), xycoords=axes.get_xaxis_transform(), xytext=(5, 0),
-            textcoords="offset points", va="top", fontsize=8.5, color=colors.muted,
-        )  # fmt: skip
         axes.margins(x=0.02)
         axes.legend()
     return style.figure_of(axes)

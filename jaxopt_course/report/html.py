@@ -143,8 +143,8 @@ def _payload(data: RaceData) -> dict[str, Any]:
     lines = {theme: style.lines(names, theme) for theme in get_args(style.Theme)}
     return {
         "x": [{"name": x, "label": label(x), "unit": x.replace("_", " ")} for x in get_args(Abscissa)],
-        "y": _axes(data.curves, series.loss_range),
-        "tuned": _axes(data.tuning, series.sensitivity_range),
+        "y": _axes(data.curves, series.loss_range, series.loss_label),
+        "tuned": _axes(data.tuning, series.sensitivity_range, lambda _, name: label(name)),
         "budget": [
             {"name": name, "label": label(name), "range": budget.budget_range(data.tuning, name, data.attrs["selection"])}
             for name in budget.metrics(data.tuning)
@@ -163,9 +163,13 @@ def _payload(data: RaceData) -> dict[str, Any]:
     }
 
 
-def _axes(dataset: xr.Dataset, limits: Callable[[xr.Dataset, str], tuple[float, float] | None]) -> list[dict[str, Any]]:
+def _axes(
+    dataset: xr.Dataset,
+    limits: Callable[[xr.Dataset, str], tuple[float, float] | None],
+    labels: Callable[[xr.Dataset, str], str],
+) -> list[dict[str, Any]]:
     names = schema.quantities(dataset)
-    return [{"name": name, "label": label(name), "range": limits(dataset, name)} for name in names]
+    return [{"name": name, "label": labels(dataset, name), "range": limits(dataset, name)} for name in names]
 
 
 def _curve(data: RaceData, optimizer: str) -> dict[str, Any]:

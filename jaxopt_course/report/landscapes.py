@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from jaxopt_course import checks
 from jaxopt_course.report import contours, style, terrain
-from jaxopt_course.report.cells import placed
+from jaxopt_course.report.cells import DASHES, placed
 from jaxopt_course.report.schema import label, scale
 from jaxopt_course.report.style import Theme
 
@@ -176,14 +176,14 @@ def landscape_3d(
     }  # fmt: skip
     at = RegularGridInterpolator((beta, alpha), shade, bounds_error=False)
     lift = 0.012 * (ends[1] - ends[0])  # so that the surface does not hide it
-    walks = []
-    for i, (title, path) in enumerate((paths or {}).items()):
+    walks, looks = [], _looks(paths, theme)
+    for title, path in (paths or {}).items():
         path = _path(title, path)
         between = np.linspace(0, len(path) - 1, max(len(path), 400))  # else long steps pass through the surface
         path = np.stack([np.interp(between, np.arange(len(path)), column) for column in path.T], axis=1)
         walks.append({
             "type": "scatter3d", "x": path[:, 0], "y": path[:, 1], "z": at(path[:, ::-1]) + lift, "mode": "lines",
-            "name": title, "line": {"color": _hue(colors, i), "width": 7},
+            "name": title, "line": {"color": looks[title].color, "width": 7, "dash": DASHES[looks[title].dash]},
         })  # fmt: skip
     axis = {"backgroundcolor": colors.paper, "gridcolor": colors.grid, "color": colors.muted, "zerolinecolor": colors.grid}
     powers = _ticks(low, high) if log else None
@@ -233,8 +233,8 @@ def _lowest(surface: xr.Dataset, heights: np.ndarray) -> tuple[float, float]:
     return float(surface["alpha"][column]), float(surface["beta"][row])
 
 
-def _hue(colors: style.Palette, i: int) -> str:
-    return (colors.cycle[1], colors.cycle[4], colors.cycle[3], colors.cycle[2])[i % 4]  # what stands out from blue
+def _looks(paths: Mapping[str, Any] | None, theme: Theme) -> dict[str, style.Line]:
+    return style.lines(paths or (), theme, first=(1, 4, 3, 2))  # what stands out from blue
 
 
 def _draw(
@@ -250,8 +250,9 @@ def _draw(
 ) -> Any:
     alpha, beta = (surface[axis].values.astype(float) for axis in ("alpha", "beta"))
     filled = contours.draw_surface(axes, alpha, beta, heights, levels, theme)
-    for i, (name, path) in enumerate((paths or {}).items()):
-        contours.draw_path(axes, _path(name, path), _hue(colors, i), colors, label=name)
+    looks = _looks(paths, theme)
+    for name, path in (paths or {}).items():
+        contours.draw_path(axes, _path(name, path), looks[name], colors, label=name)
     marks = dict(points or {}) | ({"lowest of the grid": _lowest(surface, heights)} if minimum else {})
     for i, (name, point) in enumerate(marks.items()):
         if np.shape(point) != (2,):

@@ -1,7 +1,7 @@
 """Flat pictures of surfaces and paths: level curves, gradients, full gradient beside noisy [G1, G6].
 
-Paths are what ``jc.paths`` returns, or a dict from labels to points ``[k, 2]``. A ring is where a path starts, a dot where it
-ends; one that leaves the picture, or the numbers, is drawn up to there.
+Paths are what ``jc.paths`` or ``jc.minimize`` returns, or a dict from labels to such minima or points ``[k, 2]``. A ring is
+where a path starts, a dot where it ends; one that leaves the picture, or the numbers, is drawn up to there.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ def level_curves(
         The figure.
 
     Raises:
-        TypeError, ValueError: paths that are none, bounds that are no box, an unknown theme.
+        TypeError, ValueError: a function or paths that are none, bounds that are no box, points without a kind, lines that
+            lack a label, an unknown theme.
 
     >>> import jaxopt_course as jc
     >>> found = jc.paths(jc.surfaces.himmelblau, {"sgd": jc.sgd(0.01), "adam": jc.adam(0.3)}, steps=60)
@@ -71,12 +72,12 @@ def level_curves(
     own = terrain.strands(paths, "level_curves")
     box = terrain.bounds_of(function, own, bounds, "level_curves")
     with style.canvas(axes, theme, (7.4, 5.2) if legend and own else (5.6, 5.2)) as (axes, colors):
-        x, y, values = terrain.grid(function, box, GRID)
+        x, y, values = terrain.grid(function, box, GRID, "level_curves")
         contours.draw_surface(axes, x, y, values, terrain.levels(values), theme)
         if gradients:
             _draw_gradients(axes, function, box, colors)
         handles = _draw_points(axes, function, points, colors)
-        looks = lines or style.lines((strand.label for strand in own), theme)
+        looks = style.chosen("level_curves", _labels(own), lines, theme)
         _draw_strands(axes, own, looks, box, colors)
         axes.set(xlim=box[0], ylim=box[1], xlabel="x", ylabel="y")
         width, height = np.ptp(box, axis=1)
@@ -180,13 +181,17 @@ def _draw_gradients(axes: Axes, function: Function, box: np.ndarray, colors: sty
     count = 15
     step = np.ptp(box, axis=1) / count
     x, y = np.meshgrid(*(low + (np.arange(count) + 0.5) * s for (low, _), s in zip(box, step, strict=True)))
-    down = -terrain.gradients_at(function, np.stack([x, y], axis=-1))
-    norms = np.linalg.norm(down, axis=-1, keepdims=True)
-    scaled = np.where(norms > 0, down / np.where(norms > 0, norms, 1) * np.cbrt(norms / norms.max()), 0) * 0.85 * step.min()
-    axes.quiver(
-        x, y, scaled[..., 0], scaled[..., 1], angles="xy", scale_units="xy", scale=1, pivot="mid", color=colors.ink, alpha=0.5,
-        width=0.0028, zorder=2,
-    )  # fmt: skip
+    places = np.stack([x, y], axis=-1)
+    down = -terrain.gradients_at(function, places)
+    norms = np.linalg.norm(down, axis=-1)
+    there = np.isfinite(terrain.values_at(function, places)) & np.isfinite(norms) & (norms > 0)
+    places, down, norms = places[there], down[there], norms[there][:, None]
+    if len(places):
+        scaled = down / norms * np.cbrt(norms / norms.max()) * 0.85 * step.min()
+        axes.quiver(
+            *places.T, *scaled.T, angles="xy", scale_units="xy", scale=1, pivot="mid", color=colors.ink, alpha=0.5,
+            width=0.0028, zorder=2,
+        )  # fmt: skip
 
 
 def _draw_points(axes: Axes, function: Function, points: Sequence[Any] | None, colors: style.Palette) -> list[Line2D]:
@@ -197,6 +202,9 @@ def _draw_points(axes: Axes, function: Function, points: Sequence[Any] | None, c
     else:
         kinds = {}
         for each in points:
+            if getattr(each, "kind", None) not in MARKS or np.shape(getattr(each, "point", ())) != (2,):
+                accepted = f"with a point [2] and a kind ({', '.join(MARKS)}), from jc.surfaces.stationary_points"
+                raise TypeError(f"level_curves: points must be a list of stationary points, {accepted}; got {each!r:.100}")
             kinds.setdefault(each.kind, []).append(each.point)
     handles = []
     for kind, places in kinds.items():

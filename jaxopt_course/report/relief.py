@@ -73,12 +73,12 @@ def surface_3d(
         if axes is None:
             size = (8.2, 5.2) if legend and own else (7.0, 5.2)
             axes = style.Figure(figsize=size).add_subplot(projection="3d", computed_zorder=False)
-        x, y, z = _on_grid(raised, box, GRID)
+        x, y, z = terrain.survey(raised, box, GRID, "surface_3d")
         whole: dict[str, Any] = {"rcount": GRID, "ccount": GRID, "linewidth": 0, "antialiased": False, "shade": False}
         axes.plot_surface(x, y, z, facecolors=_shaded(z, theme), **whole, zorder=1)
         if height == "value":
             axes.contour(x, y, z, terrain.levels(z, 14), colors=colors.muted, linewidths=0.6, linestyles="solid", zorder=1.5)
-        looks = lines or style.lines((strand.label for strand in own), theme)
+        looks = style.chosen("surface_3d", (strand.label for strand in own), lines, theme)
         for strand in own:
             points = _inside(strand, box)
             if len(points):
@@ -131,16 +131,17 @@ def interactive(
     own = terrain.strands(paths, "interactive")
     box = terrain.bounds_of(function, own, bounds, "interactive")
     raised, colors = relief(function, height, box, "interactive"), style.palette(theme)
-    x, y, z = _on_grid(raised, box, 81)
+    x, y, z = terrain.survey(raised, box, 81, "interactive")
     name = getattr(function, "name", getattr(function, "__name__", "surface"))
     hover = "x %{x:.3g}<br>y %{y:.3g}<br>f %{z:.4g}"
-    levels = {"show": True, "color": colors.muted, "width": 1, "start": z.min(), "end": z.max(), "size": np.ptp(z) / 16}
+    low, high = np.nanmin(z), np.nanmax(z)
+    levels = {"show": True, "color": colors.muted, "width": 1, "start": low, "end": high, "size": (high - low) / 16 or 1.0}
     ground = {
         "type": "surface", "x": x[0], "y": y[:, 0], "z": z, "surfacecolor": terrain.ranks(z),
         "colorscale": terrain.colorscale(theme), "showscale": False, "name": name, "hovertemplate": hover,
         "contours": {"z": levels}, "showlegend": False,
     }  # fmt: skip
-    looks = lines or style.lines((strand.label for strand in own), theme)
+    looks = style.chosen("interactive", (strand.label for strand in own), lines, theme)
     walks, named = [], set()
     for strand in own:
         points = _inside(strand, box)
@@ -176,13 +177,8 @@ def relief(function: Callable[[Any], Any], height: Height, box: np.ndarray, wher
         raise ValueError(f"{where}: unknown height {height!r}{checks.closest(height, known)}")
     if height == "value":
         return lambda points: terrain.values_at(function, points)
-    lowest = min(float(np.nanmin(terrain.grid(function, box, 121)[2])), float(getattr(function, "minimum", np.inf)))
+    lowest = min(float(np.nanmin(terrain.grid(function, box, 121, where)[2])), float(getattr(function, "minimum", np.inf)))
     return lambda points: np.log10(1 + np.maximum(terrain.values_at(function, points) - max(lowest, -1e30), 0))
-
-
-def _on_grid(raised: Callable[[np.ndarray], np.ndarray], box: np.ndarray, count: int) -> tuple[np.ndarray, ...]:
-    x, y = np.meshgrid(*np.linspace(box[:, 0], box[:, 1], count, axis=1))
-    return x, y, raised(np.stack([x, y], axis=-1))
 
 
 def _inside(strand: Strand, box: np.ndarray) -> np.ndarray:
@@ -193,8 +189,10 @@ def _inside(strand: Strand, box: np.ndarray) -> np.ndarray:
 
 
 def _shaded(z: np.ndarray, theme: Theme) -> np.ndarray:
-    light = LightSource(250, 55).hillshade(z * 0.6 * len(z) / max(float(np.ptp(z)), 1e-300))
-    return terrain.colormap(theme)(terrain.ranks(z))[..., :3] * (0.7 + 0.3 * light[..., None])
+    low, high = np.nanmin(z), np.nanmax(z)
+    ground = np.where(np.isfinite(z), z, low)  # one NaN would make all of it dark
+    light = LightSource(250, 55).hillshade(ground * 0.6 * len(z) / max(float(high - low), 1e-300))
+    return terrain.colormap(theme)(np.nan_to_num(terrain.ranks(z)))[..., :3] * (0.7 + 0.3 * light[..., None])
 
 
 def _dress(axes: Any, box: np.ndarray, height: Height, view: tuple[float, float], colors: style.Palette) -> None:

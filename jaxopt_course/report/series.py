@@ -11,13 +11,14 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from jaxopt_course.checks import closest
-from jaxopt_course.report.schema import Abscissa, check_metric, is_loss, quantities, scale
+from jaxopt_course.report.schema import Abscissa, check_metric, is_loss, label, quantities, scale
 
 if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = [
-    "Band", "Sensitivity", "bad_edge", "loss_range", "seed_band", "sensitivity", "sensitivity_range", "to_the_edge",
+    "Band", "Sensitivity", "bad_edge", "loss_label", "loss_range", "seed_band", "sensitivity", "sensitivity_range",
+    "to_the_edge",
 ]  # fmt: skip
 
 
@@ -98,11 +99,26 @@ def to_the_edge(value: Float[np.ndarray, " trial"], edge: float) -> tuple[np.nda
 
 def loss_range(curves: xr.Dataset, metric: str) -> tuple[float, float] | None:
     """Where to cut the axis of a loss, in the units drawn: a little above where training began, so that a run that blew up
-    does not flatten the others. None for what is not a loss, or not positive: nothing is cut then.
+    does not flatten the others; or above all that came later, where the first evaluation's fall would take more than half of
+    the axis. None for what is not a loss, or not positive: nothing is cut then.
     """
     check_metric(quantities(curves), metric)
     values = curves[metric].astype(float)
-    return _positive_range(values.values, values.isel(evaluation=slice(1)).values) if is_loss(metric) else None
+    start, later = values.isel(evaluation=slice(1)).values, values.isel(evaluation=slice(1, None)).values
+    limits = _positive_range(values.values, start) if is_loss(metric) else None
+    tamed = later[(later > 0) & (later <= start.max(initial=-np.inf, where=np.isfinite(start)))]
+    if limits is None or not tamed.size:
+        return limits
+    low, high, top = *limits, 1.15 * float(tamed.max())
+    return (low, top) if top**2 < low * high else limits
+
+
+def loss_label(curves: xr.Dataset, metric: str) -> str:
+    """The axis's label for it, which says where training began if that is cut off."""
+    limits, start = loss_range(curves, metric), curves[metric].isel(evaluation=slice(1)).values.astype(float)
+    above = start[np.isfinite(start)]
+    began = f" (starts at {above.mean():.2g})" if limits and above.size and above.min() > limits[1] else ""
+    return label(metric) + began
 
 
 def sensitivity_range(tuning: xr.Dataset, metric: str) -> tuple[float, float] | None:

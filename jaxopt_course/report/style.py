@@ -10,7 +10,7 @@ References:
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -22,7 +22,20 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from jaxopt_course.checks import closest
 
-__all__ = ["THEMES", "Figure", "Line", "Palette", "Theme", "canvas", "figure_of", "lines", "log_axis", "themed"]
+__all__ = [
+    "THEMES",
+    "Figure",
+    "Line",
+    "Palette",
+    "Theme",
+    "canvas",
+    "chosen",
+    "figure_of",
+    "hues",
+    "lines",
+    "log_axis",
+    "themed",
+]
 
 Theme = Literal["light", "dark"]
 Dash = Literal["solid", "dashed", "dotted", "dashdot"]
@@ -39,7 +52,7 @@ class Palette(NamedTuple):
 
 
 class Line(NamedTuple):
-    """How one optimizer is drawn, in every picture: unique up to 32 of them."""
+    """How one optimizer is drawn, in every picture: unique up to 32 of them in one."""
 
     color: str
     dash: Dash
@@ -56,6 +69,13 @@ THEMES: dict[str, Palette] = {
     ),
 }
 DASHES: tuple[Dash, ...] = get_args(Dash)
+LOOKS = 32  # as many as there are: colours × dashes
+# The catalog's optimizers → (colour, dash), as places in the cycle and in DASHES: a family has one colour.
+NAMED = {
+    "sgd": (0, 0), "momentum": (1, 0), "nesterov": (2, 0), "adagrad": (3, 0), "rmsprop": (4, 0), "adam": (5, 0),
+    "adadelta": (6, 0), "adamw": (7, 0), "normalized_sgd": (0, 1), "averaged_sgd": (0, 2), "line_search": (6, 1),
+    "nadam": (5, 1), "amsgrad": (5, 2), "adamax": (5, 3),
+}  # fmt: skip
 
 
 class Figure(matplotlib.figure.Figure):
@@ -79,16 +99,51 @@ def palette(theme: Theme) -> Palette:
     return THEMES[theme]
 
 
-def lines(names: Iterable[str], theme: Theme = "light") -> dict[str, Line]:
-    """A line style for each name, fixed by its position.
+def lines(names: Iterable[str], theme: Theme = "light", *, first: Sequence[int] = ()) -> dict[str, Line]:
+    """A line style for each name: the catalog's optimizers have their own in every picture, others take what is left.
 
-    >>> lines(["sgd", "adam"])["adam"]
-    Line(color='#d55e00', dash='solid')
+    Args:
+        names: what is drawn. theme: ``"light"`` or ``"dark"``.
+        first: which colours of the cycle others take first.
+
+    >>> lines(["mine", "adam", "sgd"])
+    {'mine': Line(color='#d55e00', dash='solid'), 'adam': Line(color='#56b4e9', dash='solid'), ...}
     """
     cycle = palette(theme).cycle
-    return {
-        name: Line(cycle[i % len(cycle)], DASHES[i // len(cycle) % len(DASHES)]) for i, name in enumerate(dict.fromkeys(names))
-    }
+    places = _places(names, LOOKS, first)
+    return {name: Line(cycle[place % len(cycle)], DASHES[place // len(cycle)]) for name, place in places.items()}
+
+
+def hues(names: Iterable[str], theme: Theme = "light") -> dict[str, str]:
+    """A colour for each name, by the same rule, where dashes say something else: unique up to 8 of them."""
+    cycle = palette(theme).cycle
+    return {name: cycle[place] for name, place in _places(names, len(cycle)).items()}
+
+
+def _places(names: Iterable[str], count: int, first: Sequence[int] = ()) -> dict[str, int]:
+    """Which of so many looks each name has."""
+    names = dict.fromkeys(names)
+    taken: dict[int, str] = {}
+    for name in names:
+        if name in NAMED:
+            color, dash = NAMED[name]
+            taken.setdefault((8 * dash + color) % count, name)
+    free = [place for place in dict.fromkeys([*first, *range(count)]) if place not in taken] or list(range(count))
+    others = [name for name in names if name not in taken.values()]
+    found = {name: place for place, name in taken.items()} | {name: free[i % len(free)] for i, name in enumerate(others)}
+    return {name: found[name] for name in names}
+
+
+def chosen(where: str, labels: Iterable[str], looks: Mapping[str, Line] | None, theme: Theme) -> Mapping[str, Line]:
+    """How to draw these labels: as the caller says, or in :func:`lines`.
+
+    Raises:
+        ValueError: the caller says nothing of one.
+    """
+    labels = list(dict.fromkeys(labels))
+    if missing := [label for label in labels if looks and label not in looks]:
+        raise ValueError(f"{where}: lines must have every label; it lacks {missing[0]!r} (given: {', '.join(looks or ())})")
+    return looks or lines(labels, theme)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -11,13 +12,13 @@ from matplotlib.colors import LinearSegmentedColormap, to_hex
 from jaxopt_course.report import style
 
 __all__ = [
-    "Paths", "Strand", "bounds_of", "colormap", "colorscale", "gradients_at", "grid", "levels", "ranks", "strands",
-    "values_at",
+    "Paths", "Strand", "bounds_of", "colormap", "colorscale", "gradients_at", "grid", "levels", "ranks", "strands", "survey",
+    "values_at", "walked",
 ]  # fmt: skip
 
-Paths = Any  # what jc.paths returns, or a mapping, label → points [k, 2]
+Grid = tuple[np.ndarray, np.ndarray, np.ndarray]
+Paths = Any  # what jc.paths or jc.minimize returns, or a mapping, label → what jc.minimize returns, or points [k, 2]
 FAR = 4.0  # a path is drawn until it is so many times the picture's size away
-LABELS = 32  # as many looks as there are
 
 
 class Strand(NamedTuple):
@@ -29,7 +30,7 @@ class Strand(NamedTuple):
 
 
 def strands(paths: Paths, where: str) -> list[Strand]:
-    """The paths of a dataset or a mapping, one by one; a label for each optimizer and each of its settings.
+    """The paths of a dataset, a minimum or a mapping, one by one; a label for each optimizer and each of its settings.
 
     Raises:
         TypeError: something else. ValueError: points that are not ``[k, 2]``.
@@ -37,16 +38,19 @@ def strands(paths: Paths, where: str) -> list[Strand]:
     if paths is None:
         return []
     if isinstance(paths, Mapping) and not hasattr(paths, "data_vars"):
-        return [_strand(where, str(label), _floats(points)) for label, points in paths.items()]
+        return [_strand(where, str(label), _floats(walked(each))) for label, each in paths.items()]
+    if walked(paths) is not paths:
+        return [_strand(where, "path", _floats(walked(paths)))]
     if not hasattr(paths, "data_vars") or "params" not in paths:
-        raise TypeError(f"{where}: paths must be what jc.paths returns, or a dict, label → points [k, 2]; got {paths!r:.100}")
+        accepted = "what jc.paths or jc.minimize returns, or a dict, label → points [k, 2]"
+        raise TypeError(f"{where}: paths must be {accepted}; got {paths!r:.100}")
     params = paths["params"]
     if not params.size:
         return []
     across = [str(dim) for dim in params.dims if dim not in ("step", "dimension")]
     stacked = params.stack(path=across).transpose("path", "step", "dimension") if across else params.expand_dims("path")
     labels = [_label(paths, dict(zip(across, key, strict=True))) for key in stacked["path"].values] if across else ["path"]
-    if len(set(labels)) > LABELS:
+    if len(set(labels)) > style.LOOKS:
         labels = [label.split(", ")[0] for label in labels]
     steps = paths["step"].values
     return [_strand(where, label, points, steps) for label, points in zip(labels, np.asarray(stacked, float), strict=True)]
@@ -59,6 +63,11 @@ def _label(paths: Any, place: dict[str, Any]) -> str:
     return ", ".join(
         [name, *(f"{dim} {value:.3g}" if isinstance(value, float) else f"{dim} {value}" for dim, value in varied.items())]
     )
+
+
+def walked(path: Any) -> Any:
+    """The points of what ``jc.minimize`` returns; anything else as it is."""
+    return path.points if hasattr(path, "points") and hasattr(path, "opt_state") else path
 
 
 def _floats(values: Any) -> np.ndarray | None:
@@ -82,8 +91,11 @@ def bounds_of(function: Callable[..., Any], own: list[Strand], bounds: Any, wher
     """What to show, ``[2, 2]``: as given; or a surface's own bounds and all starts; or where the paths are.
 
     Raises:
-        ValueError: bounds that are no box of two dimensions; or none, for a function without bounds or paths.
+        TypeError: a function that is none. ValueError: bounds that are no box of two dimensions; or none, for a function
+            without bounds or paths.
     """
+    if not callable(function):
+        raise TypeError(f"{where}: function must be f of a point [2], as jc.surfaces has them; got {function!r:.100}")
     if bounds is not None:
         box = _floats(bounds)
         if box is None or box.shape != (2, 2) or not np.isfinite(box).all() or (box[:, 0] >= box[:, 1]).any():
@@ -105,10 +117,22 @@ def bounds_of(function: Callable[..., Any], own: list[Strand], bounds: Any, wher
     return np.stack([middle - size / 2 - margin, middle + size / 2 + margin], axis=1)
 
 
-def grid(function: Callable[..., Any], box: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """x, y and f(x, y), each ``[count, count]``."""
+def grid(function: Callable[..., Any], box: np.ndarray, count: int, where: str) -> Grid:
+    """x, y and f(x, y), each ``[count, count]``; NaN where f is not finite.
+
+    Raises:
+        ValueError: it is finite nowhere.
+    """
+    return survey(functools.partial(values_at, function), box, count, where)
+
+
+def survey(heights: Callable[[np.ndarray], np.ndarray], box: np.ndarray, count: int, where: str) -> Grid:
+    """The same for what takes all points at once, ``[..., 2]``."""
     x, y = np.meshgrid(*np.linspace(box[:, 0], box[:, 1], count, axis=1))
-    return x, y, values_at(function, np.stack([x, y], axis=-1))
+    values = heights(np.stack([x, y], axis=-1))
+    if not (finite := np.isfinite(values)).any():
+        raise ValueError(f"{where}: function is finite nowhere in the box {box.tolist()}; bounds shows another")
+    return x, y, np.where(finite, values, np.nan)
 
 
 def values_at(function: Callable[..., Any], points: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ import io
 import json
 import re
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
@@ -135,18 +136,30 @@ def test_notebooks_show_the_player(moving):
         (lambda: animations.race(saddle, PATHS, view="3D"), "race: unknown view '3D' (known: 3d, flat)"),
         (lambda: animations.race(saddle, PATHS, seconds=0), "race: seconds must be a number > 0; got 0"),
         (lambda: animations.race(saddle, PATHS, height="logarithm", view="3d"), "unknown height 'logarithm'"),
+        (lambda: relief.surface_3d(saddle, PATHS, bounds=BOX, lines=style.lines(["adam"])),
+         "surface_3d: lines must have every label; it lacks '<sgd>' (given: adam)"),
+        (lambda: relief.interactive(saddle, PATHS, bounds=BOX, lines=style.lines(["adam"])),
+         "interactive: lines must have every label; it lacks '<sgd>' (given: adam)"),
         (lambda: relief.interactive(saddle, PATHS, height="lg"), "interactive: unknown height 'lg'; did you mean 'log'?"),
         (lambda: relief.surface_3d(surfaces.piecewise_quadratic), "surface_3d: function must take points of 2 coordinates"),
     ],
-)
+)  # fmt: skip
 def test_bad_arguments_are_refused(make, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         make()
 
 
 def test_bad_places_are_refused_before_the_work(moving, tmp_path):
-    with pytest.raises(ValueError, match="gif: frames must be at least 2; got 1"):
-        moving.gif(tmp_path / "race.gif", frames=1)
+    for frames in (0, 1):
+        with pytest.raises(ValueError, match=f"gif: frames must be an integer >= 2; got {frames}"):
+            moving.gif(tmp_path / "race.gif", frames=frames)
+    with pytest.raises(TypeError, match="gif: frames must be an integer >= 2; got 'a'"):
+        moving.gif(tmp_path / "race.gif", frames="a")
+    for hold, error in ((-9.0, ValueError), (np.nan, ValueError), ("a", TypeError)):
+        with pytest.raises(error, match=f"gif: hold must be a number >= 0; got {hold!r}"):
+            moving.gif(tmp_path / "race.gif", hold=hold)
+    with pytest.raises(TypeError, match=r"cannot write 3: give the path of a file, a str or a pathlib\.Path"):
+        moving.gif(3)
     with pytest.raises(ValueError, match=r"race\.txt': its name must end in \.gif"):
         moving.gif(tmp_path / "race.txt")
     with pytest.raises(ValueError, match=r"its name must end in \.html or \.htm"):
@@ -155,3 +168,51 @@ def test_bad_places_are_refused_before_the_work(moving, tmp_path):
         moving.gif(tmp_path / "none" / "race.gif")
     with pytest.raises(TypeError, match="surface_3d: axes must be three-dimensional"):
         relief.surface_3d(saddle, bounds=BOX, axes=style.Figure().subplots())
+
+
+def half(x):
+    """Not defined for x ≤ 0."""
+    return jnp.log(x[0]) + x[1] ** 2
+
+
+HALF = [(-1.0, 2.0), (-1.0, 1.0)]
+
+
+def test_a_surface_with_a_hole_keeps_its_shades():
+    ground = relief.surface_3d(half, bounds=HALF, theme="light").axes[0].collections[0]
+    assert ground.get_facecolor()[:, :3].max(axis=1).min() > 0.3
+    assert len(np.unique(ground.get_facecolor().round(3), axis=0)) > 100
+    surface = relief.interactive(half, bounds=HALF).data[0]
+    z = np.array(surface.z)
+    assert np.isnan(z[:, np.array(surface.x) < 0]).all()
+    np.testing.assert_allclose(surface.contours.z.end - surface.contours.z.start, np.nanmax(z) - np.nanmin(z))
+    path = np.stack([np.linspace(1.5, 0.2, 9), np.linspace(0.8, 0.1, 9)], axis=1)
+    moving = animations.race(half, {"sgd": path}, bounds=HALF, view="3d", axes=style.Figure().add_subplot(projection="3d"))
+    assert np.isfinite(moving.places).all()
+
+
+@pytest.mark.parametrize("height", ["value", "log"])
+@pytest.mark.parametrize("draw", [relief.surface_3d, relief.interactive])
+def test_a_surface_that_is_finite_nowhere_is_refused(draw, height):
+    with pytest.raises(ValueError, match=re.escape(f"{draw.__name__}: function is finite nowhere in the box [[-1.0, 2.0]")):
+        draw(lambda x: jnp.log(-1 - jnp.sum(x**2)), bounds=HALF, height=height)
+
+
+def test_a_flat_surface_has_levels_for_plotly():
+    assert relief.interactive(lambda x: 0 * x[0] + 2.0, bounds=HALF).data[0].contours.z.size == 1.0
+
+
+@pytest.mark.parametrize(("view", "place"), [("flat", (1, 1, 1)), ("flat", (2, 2, 2)), ("3d", (2, 2, 2))])
+def test_the_legend_covers_nothing_of_a_figure_without_layout(view, place):
+    figure = style.Figure(figsize=(8, 6))
+    axes = figure.add_subplot(*place, projection="3d" if view == "3d" else None)
+    below = figure.add_subplot(2, 2, 4) if place[0] == 2 else None
+    figure.subplots_adjust(hspace=0.4)
+    moving = animations.race(saddle, PATHS, bounds=BOX, view=view, axes=axes)
+    figure.draw_without_rendering()
+    legend = figure.legends[0].get_window_extent()
+    assert legend.y1 <= axes.get_tightbbox().y0 + 1
+    assert legend.y0 >= (below.get_tightbbox().y1 if below else 0)
+    if view == "flat":
+        back = axes.transData.inverted().transform(moving.places[0])
+        np.testing.assert_allclose(back, PATHS["<sgd>"], atol=1e-6)

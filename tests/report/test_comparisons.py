@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
 import numpy as np
@@ -10,6 +11,7 @@ import xarray as xr
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
+import jaxopt_course as jc
 from jaxopt_course.report import comparisons, runs, style, triptych
 
 
@@ -161,6 +163,40 @@ class TestTriptych:
         assert len(figure.axes) == 6
         assert figure.axes[0].get_xlabel() == "θ₁"
 
+    def test_a_path_is_drawn_until_it_has_left_for_good(self):
+        away = np.array([[1.0, 0.5], [-9, 4], [0.5, 1.0], [30, -20], [-90, 70], [300, -200]])  # it comes back once
+        figure = triptych.learning_rate_triptych(lambda p: p[0] ** 2 + 3 * p[1] ** 2, {"a": away}, bounds=[(-2, 2), (-2, 2)])
+        np.testing.assert_allclose(figure.axes[0].lines[1].get_xydata(), away[:4])
+        never = triptych.learning_rate_triptych(lambda x: x**2, {"a": np.array([5.0, 8.0, 9.0])}, bounds=(-2, 2))
+        np.testing.assert_allclose(never.axes[0].lines[1].get_xdata(), [5.0, 8.0])
+
+    def test_what_minimize_returns_is_a_path(self):
+        found = jc.minimize(lambda x: (x - 1.0) ** 2, jc.sgd(0.1), start=3.0, steps=12)
+        path = triptych.learning_rate_triptych(lambda x: (x - 1.0) ** 2, {"good": found}).axes[0].lines[1]
+        np.testing.assert_allclose(path.get_xdata(), found.points)
+
+    @pytest.mark.parametrize(
+        ("call", "error", "message"),
+        [
+            (
+                lambda draw: draw("booth", {"a": np.eye(2)}),
+                TypeError,
+                "function must be f of a number, or of two; got 'booth'",
+            ),
+            (lambda draw: draw(abs, "abc"), TypeError, "paths must be a dict, title → points; got 'abc'"),
+            (
+                lambda draw: draw(abs, {"a": np.ones(3)}, bounds="ab"),
+                ValueError,
+                "bounds must be a pair (from, to), from < to",
+            ),
+            (lambda draw: draw(abs, {"a": np.ones(3)}, bounds=(2, 1)), ValueError, "from < to; got (2, 1)"),
+            (lambda draw: draw(sum, {"a": np.eye(2)}, bounds=(1, 2)), ValueError, "bounds must be two pairs (from, to)"),
+        ],
+    )
+    def test_bad_arguments_are_refused(self, call, error, message):
+        with pytest.raises(error, match=re.escape(f"learning_rate_triptych: {message}" if error is TypeError else message)):
+            call(triptych.learning_rate_triptych)
+
     def test_given_axes_get_the_paths_alone(self):
         figure = Figure()
         three = figure.subplots(1, 3)
@@ -172,7 +208,8 @@ class TestTriptych:
         [
             ({}, "expected paths, all of them in one dimension"),
             ({"a": np.zeros(3), "b": np.zeros((3, 2))}, "all of them in one dimension or all in two"),
-            ({"a": np.zeros((3, 3))}, r"'a' must be points \[steps\] or \[steps, 2\]; got \(3, 3\)"),
+            ({"a": np.zeros((3, 3))}, r"'a' must be points \[steps\] or \[steps, 2\]; got shape \(3, 3\)"),
+            ({"a": "bc"}, r"'a' must be points \[steps\] or \[steps, 2\]; got 'bc'"),
         ],
     )
     def test_bad_paths_are_refused(self, paths, message):

@@ -247,10 +247,6 @@ def test_every_line_stands_out_from_the_paper(theme):
         assert (light + 0.05) / (dark + 0.05) > least, color
 
 
-def test_thirty_two_names_get_thirty_two_looks():
-    assert len(set(style.lines(map(str, range(32))).values())) == 32
-
-
 def test_jupyter_shows_a_figure_at_twice_its_size_and_without_pyplot(run):
     png, size = curves.history(run)._repr_png_()
     assert size["width"] == 720

@@ -46,7 +46,10 @@ class TestBiasVariance:
         np.testing.assert_allclose(found["their sum"].get_ydata(), ordered["bias2"] + ordered["variance"] + 0.3)
         np.testing.assert_allclose(found["measured error"].get_ydata(), ordered["error"])
         assert axes.get_xlabel() == "size"
-        assert [text.get_text() for text in axes.texts] == ["lowest at 4"]
+        assert found["lowest at 4"].get_xdata() == [4, 4]
+        named = [text.get_text() for text in axes.get_legend().get_texts()]
+        assert named == ["bias²", "variance", "irreducible error", "their sum", "measured error", "lowest at 4"]
+        assert not axes.texts  # nothing that the legend could lie on
 
     def test_a_noise_that_is_one_number_is_level(self, decomposition):
         axes = generalization.bias_variance(decomposition.assign(noise=0.3)).axes[0]

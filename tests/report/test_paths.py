@@ -119,7 +119,7 @@ def test_panels_share_box_and_looks(walked):
     left, right = figure.axes
     assert (left.get_title("left"), right.get_title("left")) == ("Full", "Other")
     assert left.get_xlim() == right.get_xlim()
-    assert trails(right)[0].get_color() == trails(left)[2].get_color() == style.THEMES["light"].cycle[1]
+    assert trails(right)[0].get_color() == trails(left)[2].get_color() == style.lines(["adam"])["adam"].color
 
 
 def test_accumulators_are_squares_and_momentum_is_an_arrow(walked):
@@ -149,6 +149,18 @@ def test_a_state_without_momentum_has_no_thick_arrow(walked):
     assert len(axes.patches) == 14
 
 
+def test_what_minimize_returns_is_a_path_and_so_are_some_by_name():
+    slow, fast = (jc.minimize(valley, jc.sgd(rate), start=(1.5, -0.5), steps=12) for rate in (0.03, 0.1))
+    alone = paths.level_curves(valley, slow).axes[0]
+    np.testing.assert_allclose(trails(alone)[0].get_xydata(), slow.points)
+    both = paths.level_curves(valley, {"slow": slow, "fast": fast, "mine": np.eye(2)}).axes[0]
+    assert [line.get_label() for line in trails(both)] == ["slow", "fast", "mine"]
+    np.testing.assert_allclose(trails(both)[1].get_xydata(), fast.points)
+    three = jc.minimize(lambda x: (x**2).sum(), jc.sgd(0.1), start=(1.5, -0.5, 1.0), steps=3)
+    with pytest.raises(ValueError, match=re.escape("those of path have shape (4, 3)")):
+        paths.level_curves(valley, three, bounds=BOX)
+
+
 def test_a_minimum_draws_its_path_on_its_surface():
     descent = jc.minimize(valley, jc.sgd(0.1), start=(1.5, -0.5), steps=12)
     np.testing.assert_allclose(trails(descent.plot().axes[0])[0].get_xydata(), descent.points)
@@ -160,15 +172,24 @@ def test_a_minimum_draws_its_path_on_its_surface():
 @pytest.mark.parametrize(
     ("draw", "error", "message"),
     [
-        (lambda w: paths.level_curves(valley, 3.0), TypeError, "level_curves: paths must be what jc.paths returns"),
+        (lambda w: paths.level_curves(valley, 3.0), TypeError, "level_curves: paths must be what jc.paths or jc.minimize"),
         (lambda w: paths.level_curves(valley), ValueError, "level_curves: bounds must be given"),
         (lambda w: paths.level_curves(valley, bounds=[(1, 0), (0, 1)]), ValueError, "bounds must be two pairs (low, high)"),
         (lambda w: paths.level_curves(valley, bounds="abc"), ValueError, "bounds must be two pairs (low, high)"),
         (lambda w: paths.level_curves(valley, bounds=[(0, 1), (0,)]), ValueError, "bounds must be two pairs (low, high)"),
+        (lambda w: paths.level_curves(lambda x: jnp.log(-1 - jnp.sum(x**2)), bounds=BOX), ValueError,
+         "level_curves: function is finite nowhere in the box [[-2.0, 2.0], [-1.0, 3.0]]"),
         (lambda w: paths.level_curves(valley, {"a": "bc"}), ValueError, "those of a are no numbers"),
         (lambda w: paths.level_curves(valley, {"a": np.ones((4, 3))}), ValueError, "those of a have shape (4, 3)"),
         (lambda w: paths.level_curves(jc.surfaces.piecewise_quadratic), ValueError, "must take points of 2 coordinates"),
         (lambda w: paths.level_curves(valley, bounds=BOX, theme="drak"), ValueError, "did you mean 'dark'"),
+        (lambda w: paths.level_curves("himmelblau", w), TypeError,
+         "level_curves: function must be f of a point [2], as jc.surfaces has them; got 'himmelblau'"),
+        (lambda w: paths.level_curves(valley, bounds=BOX, points=[[1.0, 3.0]]), TypeError,
+         "level_curves: points must be a list of stationary points, with a point [2] and a kind (minimum, maximum, saddle, "
+         "degenerate), from jc.surfaces.stationary_points; got [1.0, 3.0]"),
+        (lambda w: paths.level_curves(valley, {"sgd": np.eye(2), "adam": np.eye(2)}, lines=style.lines(["sgd"])), ValueError,
+         "level_curves: lines must have every label; it lacks 'adam' (given: sgd)"),
         (lambda w: paths.side_by_side({}), ValueError, "side_by_side: panels must be title → (function, paths)"),
         (lambda w: paths.side_by_side({"a": (valley, w)}, axes=[]), ValueError, "axes must be one for each of 1 panels"),
         (lambda w: states.optimizer_state(valley, w), ValueError, "optimizer_state: select one path, with .sel or .isel"),
@@ -193,5 +214,13 @@ def test_many_labels_fall_back_to_the_optimizers_names(walked):
     assert {strand.label for strand in terrain.strands(many, "here")} == {"sgd"}
 
 
-def test_a_flat_function_has_a_picture():
-    assert paths.level_curves(lambda x: 0.0 * jnp.sum(x) + 2.0, bounds=BOX).axes
+def test_a_flat_function_has_a_picture_without_arrows():
+    axes = paths.level_curves(lambda x: 0.0 * jnp.sum(x) + 2.0, bounds=BOX, gradients=True).axes[0]
+    assert not [each for each in axes.collections if isinstance(each, Quiver)]
+
+
+def test_no_arrows_where_the_function_is_not_defined():
+    axes = paths.level_curves(lambda x: jnp.log(x[0]) + x[1] ** 2, bounds=BOX, gradients=True).axes[0]
+    (arrows,) = [each for each in axes.collections if isinstance(each, Quiver)]
+    assert len(arrows.XY) == 7 * 15  # of 15 columns, seven are right of 0; the middle one is at it
+    assert (arrows.XY[:, 0] > 0.1).all()

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+from jaxopt_course.report import curves as curves_of
 from jaxopt_course.report import schema, series
 
 
@@ -119,6 +120,28 @@ def test_a_run_that_blew_up_does_not_stretch_the_axis(race):
     assert race.curves["validation_loss"].max() > 1e8
     assert 2.3 < high < 4
     assert 0 < low < race.curves["validation_loss"].min()
+
+
+def test_a_start_far_above_the_rest_is_cut_off_and_the_label_says_so(race):
+    """As in five epochs of Fashion-MNIST: from 2.4 to 0.7, and then slowly to 0.33."""
+    falling = np.array([2.4, 0.7, 0.5, 0.42, 0.36, 0.33])
+    few = race.curves.isel(evaluation=slice(6)).copy()
+    few["validation_loss"] = few["validation_loss"].dims, np.broadcast_to(falling, few["validation_loss"].shape)
+    low, high = series.loss_range(few, "validation_loss")
+    assert 0.28 < low < 0.33
+    assert 0.7 < high < 0.85
+    assert series.loss_label(few, "validation_loss") == "validation loss (starts at 2.4)"
+    blown = few.copy(deep=True)
+    blown["validation_loss"][{"optimizer": 0, "evaluation": slice(2, None)}] = 1e9
+    assert series.loss_range(blown, "validation_loss") == (low, high)
+    stuck = few.copy(deep=True)
+    stuck["validation_loss"][{"optimizer": 0}] = 2.4
+    assert series.loss_range(stuck, "validation_loss")[1] > 2.4
+    for curves in (stuck, race.curves, race.curves.isel(optimizer=[]), race.curves.isel(evaluation=[0])):
+        assert series.loss_label(curves, "validation_loss") == "validation loss"
+    assert series.loss_label(race.curves, "validation_accuracy") == "validation accuracy (%)"
+    axes = curves_of.learning_curves(few).axes[0]
+    assert (axes.get_ylim(), axes.get_ylabel()) == ((low, high), "validation loss (starts at 2.4)")
 
 
 def test_what_should_rise_is_not_cut_where_it_began(race):
