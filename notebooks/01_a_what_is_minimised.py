@@ -383,7 +383,7 @@ claim(
     f"the faster kind of work. And it takes d² numbers (d = 10⁵: {memory:.0f} GB). Descent takes "
     f"{descent[0]:.0f}–{descent[1]:.0f} steps at κ ≤ 10, and {', '.join(f'{count:.0f}' for count in by_size[10])} at κ = 10 "
     "when X is 200 × 10, 200 × 40 and 4000 × 200: for X well-conditioned and huge it is true in operations and in "
-    f"memory, in time by less. But {descent[2]:.0f} at κ = 100 and {descent[3]:.0f} at 1000 "
+    f"memory; in time both are of one order at d = 800. But {descent[2]:.0f} at κ = 100 and {descent[3]:.0f} at 1000 "
     f"(Nesterov {lookahead[3]:.0f}): "
     f"ill-conditioned, at d = 100 the closed form (50) is the cheaper one",
     holds=np.allclose(worth, np.array(sizes) / 2, rtol=0.05)
