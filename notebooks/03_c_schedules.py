@@ -145,12 +145,13 @@ few = found.sel(learning_rate=[0.01, 0.08]).isel(start=[0])
 paths.level_curves(surface, few, points=jc.surfaces.stationary_points(surface))
 
 # %%
+in_words = lambda share: {0: "none", 1: "all"}.get(float(share), f"{share:.1%}")
 claim(
     "C11",
     "Too low a rate may fall into the local minima",
-    f"of 200 noisy paths {trapped.values[1]:.0%} are in the local minimum after 2000 steps at rate 0.01, "
-    f"{trapped.values[4]:.0%} at 0.08. (Asserted: over 95 % and under 20 %; a share of 200 has a standard error below 3.6 "
-    "%.)",
+    f"of 200 noisy paths {in_words(trapped.values[1])} are in the local minimum after 2000 steps at rate 0.01, "
+    f"{in_words(trapped.values[4])} at 0.08. (Asserted: over 95 % and under 20 %; a share of 200 has a standard error below "
+    "3.6 %.)",
     holds=trapped.values[1] > 0.95 and trapped.values[4] < 0.2,
 )
 
@@ -190,8 +191,9 @@ low, high = inside[rates < 1 / curvature], inside[rates > 10 / curvature]
 claim(
     "C11",
     "Too high a rate may ignore the narrow valley",
-    f"the valley's curvature L is {curvature:.0f}. Below 1/L at least {low.min():.0%} of 200 paths end at least half way "
-    f"down in the valley, above 10/L at most {high.max():.0%}. (Asserted: over 95 %, under 10 %.)",
+    f"the valley's curvature L is {curvature:.0f}. Of 200 paths at each rate, {in_words(low.min())} end at least half way "
+    f"down in the valley below 1/L (so at every rate there, at the least), and {in_words(high.max())} above 10/L (at the "
+    "most). (Asserted: over 95 %, under 10 %.)",
     holds=low.min() > 0.95 and high.max() < 0.1,
 )
 
@@ -300,8 +302,8 @@ claim(
     "C11",
     "Warm restarts early leave saddles",
     f"after a decay of 50 steps that stays low {share[stuck]:.0%} of the paths get out in 350 steps, with restarts "
-    f"{share[early]:.0%}, half of them after {median[early]:.0f} steps; but it is the rate and not the restart: half are "
-    f"out after {median[late]:.0f} steps with the long period first, {median[long]:.0f} with a single long decay, "
+    f"{in_words(share[early])}, half of them after {median[early]:.0f} steps; but it is the rate and not the restart: half "
+    f"are out after {median[late]:.0f} steps with the long period first, {median[long]:.0f} with a single long decay, "
     f"{median[equal]:.0f} with equal periods. (Asserted: a share over 99 % against one at least 30 % lower, and no "
     "advantage over one long decay.)",
     holds=share[early] > 0.99 and share[stuck] < 0.7 and median[long] < median[early],
@@ -373,8 +375,8 @@ claim(
     "C11",
     "Cycles visit several minima",
     f"at the ends of ten cycles a path was in {mean['cycles']:.1f} different minima on average (100 paths); the same steps "
-    f"as one decay: {mean['one decay']:.1f}; halving: {mean['halving']:.1f}; low: {mean['low']:.1f}. Nearly every cycle "
-    f"({(resting[0] >= 0).mean():.0%}) ends in a minimum. (Asserted: over 3; one more than the decay by five standard "
+    f"as one decay: {mean['one decay']:.1f}; halving: {mean['halving']:.1f}; low: {mean['low']:.1f}. Of the cycles "
+    f"{in_words((resting[0] >= 0).mean())} end in a minimum. (Asserted: over 3; one more than the decay by five standard "
     "errors.)",
     holds=mean["cycles"] > 3
     and more.mean() - 5 * more.std() / 10 > 1

@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.colors import ListedColormap
+from matplotlib.patches import Patch
 
 import jaxopt_course as jc
 from jaxopt_course.report.paths import level_curves
@@ -417,15 +419,19 @@ for method in ("momentum", "nesterov"):
     promised[method] = jc.theory.rate_plane(factory, [1.0, 25.0], **axis).rate < 0.99
     broken[method] = promised[method] & ~(np.abs(ends) < 1e-6)
 
-figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.2), sharey=True)
+meaning = {
+    "#e4e7eb": "slower than 0.99 on some quadratic, or diverges",
+    "#56b4e9": "converges, as on quadratics",
+    "#d55e00": "does not, though it would on quadratics",
+}
+figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.4), sharey=True)
 for each, method in zip(axes, promised, strict=True):
     code = (promised[method] * 1.0 + broken[method]).T
-    each.pcolormesh(*axis.values(), code, cmap=plt.matplotlib.colors.ListedColormap(["#e4e7eb", "#56b4e9", "#d55e00"]), vmax=2)
+    each.pcolormesh(*axis.values(), code, cmap=ListedColormap(list(meaning)), vmax=2)
     each.set(title=f"{method}: {int(broken[method].sum())} of {int(promised[method].sum())} fail", xlabel="α")
 axes[0].set_ylabel("β")
-_ = figure.suptitle(
-    "blue: converges as on quadratics; orange: does not; grey: slower than 0.99 on some quadratic, or diverges", fontsize=9
-)
+patches = [Patch(color=color, label=text) for color, text in meaning.items()]
+_ = figure.legend(handles=patches, loc="outside lower center", ncols=3, fontsize=9)
 
 # %%
 expected = np.array([792, -2208, 2592]) / 1225
@@ -474,11 +480,14 @@ rates = np.geomspace(1e-3, 1, 61)
 space = jc.grid(learning_rate=rates, momentum=lambdas)
 ended = jc.ends(jc.paths(hills, jc.momentum, space, steps=8000, record_every=8000), points, within=0.1)
 where = ended.end.squeeze(drop=True).values  # 0: global, 1: local, −1: not at rest, or diverged
-figure, axes = plt.subplots(figsize=(7, 3))
-colors = plt.matplotlib.colors.ListedColormap(["#e4e7eb", "#0072b2", "#d55e00"])
+meaning = {"#e4e7eb": "neither", "#0072b2": "the global minimum", "#d55e00": "the local one"}
+figure, axes = plt.subplots(figsize=(9, 3))
+colors = ListedColormap(list(meaning))
 axes.pcolormesh(space.axes[0][1], np.arange(len(lambdas)), where.T, cmap=colors, vmin=-1, vmax=1, edgecolor="white")
 axes.set(xscale="log", xlabel="α", ylabel="λ", yticks=np.arange(len(lambdas)), yticklabels=lambdas)
-axes.set_title("Blue: global minimum; orange: local; grey: neither")
+axes.set_title("Where a ball from the left wall comes to rest")
+patches = [Patch(color=color, label=text) for color, text in meaning.items()]
+axes.legend(handles=patches, loc="center left", bbox_to_anchor=(1, 0.5))
 axes.grid(False)
 
 # %% [markdown]

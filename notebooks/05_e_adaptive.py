@@ -234,13 +234,14 @@ spike = np.ones(4000)
 spike[100] = 100.0
 turn = np.where(np.arange(200) < 100, 1.0, -1.0)
 figure, axes = plt.subplots(1, 2, figsize=(9.5, 3))
-looks = lines(kin)
+looks = {"Adam": {"linewidth": 5, "alpha": 0.4}, "Adamax": {}, "Nadam": {"linestyle": "--"}}  # where they agree, all are seen
 for name, tx in kin.items():
-    axes[0].semilogy(updates(tx, spike), color=looks[name].color, label=name)
-    axes[1].plot(np.arange(90, 130), updates(tx, turn)[90:130], color=looks[name].color, marker=".")
+    axes[0].semilogy(updates(tx, spike), **looks[name], label=name)
+    axes[1].plot(np.arange(90, 130), updates(tx, turn)[90:130], **looks[name], label=name)
 axes[0].set(xlabel="steps", ylabel="step", title="A gradient of 100 at step 100")
 axes[1].set(xlabel="steps", title="A gradient that turns at step 100")
-axes[0].legend()
+for panel in axes:
+    panel.legend()
 turned = {name: int((updates(tx, turn)[100:] < 0).argmax()) for name, tx in kin.items()}
 after = {name: updates(tx, spike)[200] / 0.01 for name, tx in kin.items()}
 print(f"steps after the turn until the step turns, too: {turned}")

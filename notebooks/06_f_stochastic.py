@@ -192,20 +192,22 @@ claim(
     holds=np.abs(shuffled / theory - 1).max() < 0.03 and factors[-1] < 0.8,
 )
 sigma = THEORY.standard_error(gradients, 1)
+missed = uniform / (sigma**2 / np.sqrt(sampled))
 claim(
     "F3",
     "Standard error: σ/√n_b, where σ is the variance.",
-    f"σ must be the standard deviation, here {sigma:.2f}; with the variance {sigma**2:.2f} in its place the formula is "
-    f"wrong by the factor σ = {sigma:.2f} at every m",
-    holds=abs(sigma - 1) > 0.1 and np.abs(uniform / THEORY.standard_error(gradients, sampled) - 1).max() < 0.03,
-    verdict="partly true",
+    f"with the variance, {sigma**2:.2f}, in its place the measured errors are {missed.min():.2f} to {missed.max():.2f} of "
+    f"what the formula says, at every m; with the standard deviation, {sigma:.2f}, within 3 %. They agree only if σ is 1",
+    holds=missed.max() < 0.9 and np.abs(missed * sigma - 1).max() < 0.03,
+    verdict="false",
 )
 
 # %% [markdown]
 # ## What an update costs [F4]
 #
 # The slide's example is MNIST: n = 60 000, m = 10, "6 000 × speedup". We count the operations of the *compiled* update, with
-# data of MNIST's shape (random bytes: what is in them changes no cost).
+# data of MNIST's shape (random bytes: what is in them changes no cost). The program is handed *all* n examples, and the
+# numbers of the m that it is to take: so if it touched the others, the count would say so.
 
 # %%
 rng = np.random.default_rng(0)
@@ -215,9 +217,10 @@ thousand = jc.problems.from_arrays(images[:1000], classes[:1000], validation=Non
 
 
 def operations(problem, m):
+    """Of an update that is given all examples, and which m of them it is to take."""
     step = jc.make_step(problem, jc.sgd(0.01))
-    batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((m, *leaf.shape[1:]), leaf.dtype), problem.data.train)
-    return jax.jit(lambda state, batch: step(state, batch)).lower(step.init(0), batch).compile().cost_analysis()["flops"]
+    update = jax.jit(lambda state, data, rows: step(state, jax.tree.map(lambda leaf: leaf[rows], data)))
+    return update.lower(step.init(0), problem.data.train, jnp.arange(m)).compile().cost_analysis()["flops"]
 
 
 def seconds(problem, steps, **options):
@@ -226,17 +229,21 @@ def seconds(problem, steps, **options):
     return min(run.run_seconds for run in runs) / steps
 
 
-of_ten = {problem.num_examples: operations(problem, 10) for problem in (thousand, mnist)}
-fewer = operations(mnist, 60_000) / of_ten[60_000]
+of_ten, of_all = ([operations(problem, m or problem.num_examples) for problem in (thousand, mnist)] for m in (10, None))
+fewer = of_all[1] / of_ten[1]
 small, large = (seconds(problem, 3000, batch_size=10) for problem in (thousand, mnist))
-faster = seconds(mnist, 3, sampler=jc.samplers.full()) / large
+all_small, all_large = (seconds(problem, 3, sampler=jc.samplers.full()) for problem in (thousand, mnist))
+faster = all_large / large
 claim(
     "F4",
     "The update cost is constant regardless of |T|.",
-    f"an update of 10 examples compiles to {of_ten[1000]:,.0f} operations for n = 1 000 and {of_ten[60_000]:,.0f} for "
-    "n = 60 000, as its batch is all that it is given; in time, drawing the batch included, both are of the same order "
-    "(accepted: a ratio between 1/3 and 3, as clocks on shared machines are noisy)",
-    holds=of_ten[1000] == of_ten[60_000] and 1 / 3 < large / small < 3,
+    f"given all n examples and the numbers of 10 of them, an update compiles to {of_ten[0]:,.0f} operations for n = 1 000 and "
+    f"{of_ten[1]:,.0f} for n = 60 000 (accepted: 1 %), with all of them to {of_all[1] / of_all[0]:.0f} times as many. In "
+    "time, drawing the batch included, it takes at most 3 times as long for n = 60 000 as for 1 000 (accepted, as clocks on "
+    "shared machines are noisy), with all examples over 10 times as long",
+    holds=abs(of_ten[1] / of_ten[0] - 1) < 0.01
+    and abs(of_all[1] / of_all[0] / 60 - 1) < 0.1
+    and large / small < 3 < 10 < all_large / all_small,
 )
 claim(
     "F4",
@@ -393,20 +400,24 @@ claim(
 
 
 # %%
-def update_cost(m, d):
+def update_cost(n, d, m):
+    """Operations of an update that is given n examples with d inputs, and which m of them it is to take [F4]."""
     step = jc.make_step(lambda w, batch: 0.5 * (batch["x"] @ w - batch["y"]) ** 2, jc.sgd(0.1))
-    batch = {"x": jax.ShapeDtypeStruct((m, d), jnp.float32), "y": jax.ShapeDtypeStruct((m,), jnp.float32)}
-    return jax.jit(lambda s, b: step(s, b)).lower(step.init(jnp.zeros(d)), batch).compile().cost_analysis()["flops"]
+    data = {"x": jax.ShapeDtypeStruct((n, d), jnp.float32), "y": jax.ShapeDtypeStruct((n,), jnp.float32)}
+    update = jax.jit(lambda state, data, rows: step(state, jax.tree.map(lambda leaf: leaf[rows], data)))
+    return update.lower(step.init(jnp.zeros(d)), data, jnp.arange(m)).compile().cost_analysis()["flops"]
 
 
 ns, ds = [1000, 8000, 64_000], [50, 200, 800]
-gd_in_n = THEORY.exponent(ns, [update_cost(m, 50) for m in ns])
-gd_in_d = THEORY.exponent(ds, [update_cost(1000, d) for d in ds])
-sgd_in_d = THEORY.exponent(ds, [update_cost(1, d) for d in ds])
+gd_in_n = THEORY.exponent(ns, [update_cost(n_, 50, n_) for n_ in ns])
+gd_in_d = THEORY.exponent(ds, [update_cost(1000, d, 1000) for d in ds])
+one_in_n = THEORY.exponent(ns, [update_cost(n_, 50, 1) for n_ in ns])
+one_in_d = THEORY.exponent(ds, [update_cost(64_000, d, 1) for d in ds])
 
 # %% [markdown]
 # Then the iterations. Gradient descent runs on bowls with κ = 50, 200, 800, from the start that is worst for it, until
-# f − f* is ρ of what it was. SGD runs with rates 1/(t + 4) on a noisy bowl, 600 times, until the mean is down to ρ.
+# f − f* is ρ of what it was. SGD runs with rates 1/(t + 4) on a noisy bowl, 600 times, until the mean is down to ρ; and, as
+# often, with rates 1/(μt + L) on bowls with κ = 20, 80, 320 and a noise like H (ν = 2 for each), until it is down to 0.02.
 
 
 # %%
@@ -434,6 +445,21 @@ bound = constants.nu * constants.kappa**2 / accuracy
 leading = THEORY.sgd_iterations(curvatures, noise, accuracy)
 in_rho = THEORY.exponent(1 / accuracy, sgd)
 
+
+def sgd_steps(kappa, rho=0.02):
+    """From a start without a share in the slow direction: what is measured is the noise."""
+    hessian, every = np.array([1 / kappa, 1.0]), int(kappa / 20)
+    rough = jc.surfaces.noisy(jc.surfaces.quadratic(hessian), np.diag(hessian))
+    optimizer = {"sgd": jc.sgd(jc.schedules.time_based(1.0, 1 / kappa))}
+    options = {"starts": np.tile([0.0, 1.0], (600, 1)), "steps": int(20 * kappa), "record_every": every}
+    losses = jc.paths(rough, optimizer, **options).loss.isel(optimizer=0).mean("start")
+    return every * THEORY.iterations_to(losses, rho)
+
+
+wider = np.array([20.0, 80.0, 320.0])
+sgd_by_kappa = np.array([sgd_steps(kappa) for kappa in wider])
+in_kappa_sgd = THEORY.exponent(wider, sgd_by_kappa)
+
 # %% [markdown]
 # And n, which SGD's row does not contain: the same 1 600 online steps on 100, 400 or 1 600 examples of one kind, 64 seeds.
 
@@ -455,27 +481,45 @@ def after_1600_steps(count):
 counts = [100, 400, 1600]
 sgd_in_n = THEORY.exponent(counts, [after_1600_steps(count) for count in counts])
 
+# %% [markdown]
+# Multiplied: what an accuracy costs, if the noisy bowl were the mean of 60 000 examples. `expected_loss` has the mean of all
+# runs exactly, a million steps far; the dots are the mean of the 600 runs. Both descents begin at the same point.
+
 # %%
 examples, dimension = 60_000, 3
-table = THEORY.cost_table(
-    constants.kappa, constants.nu, np.geomspace(0.5, 1e-8, 40), num_examples=examples, num_params=dimension
-)
+fine = np.geomspace(3e-2, 1e-6, 60)
+means = {
+    "gd": THEORY.expected_loss(jc.sgd(2 / 5), curvatures, start=0.1, covariance=0.0, steps=100).loss,
+    "sgd": THEORY.expected_loss(decay, curvatures, noise, start=0.1, steps=1_000_000).loss,
+}
+each = {"gd": examples * dimension, "sgd": dimension}
+work = {name: each[name] * THEORY.iterations_to(mean, fine) for name, mean in means.items()}
+table = THEORY.cost_table(constants.kappa, constants.nu, fine, num_examples=examples, num_params=dimension).cost
+crossing = {
+    "measured": fine[np.argmax(work["sgd"] > work["gd"])],
+    "bounds": fine[np.argmax((table.sel(optimizer="sgd") > table.sel(optimizer="gd")).values)],
+}
 (panel,) = axes()
 for color, (optimizer, name) in enumerate({"gd": "GD: nd · κ log 1/ρ", "sgd": "SGD: d · νκ²/ρ"}.items()):
-    panel.loglog(table.rho, table.cost.sel(optimizer=optimizer), color=COLORS[color], label=name)
-panel.loglog(accuracy, dimension * sgd, "o", color=COLORS[1], label="SGD, measured")
+    panel.loglog(fine, table.sel(optimizer=optimizer), "--", color=COLORS[color], label=name + " (bound)")
+    panel.loglog(fine, work[optimizer], color=COLORS[color], label=f"{optimizer.upper()}: what it takes")
+panel.loglog(accuracy, dimension * sgd, "o", color=COLORS[1], label="SGD: 600 runs")
 panel.invert_xaxis()
-panel.set(xlabel="accuracy ρ", ylabel="operations, n = 60 000, d = 3", title="SGD is cheaper until high accuracy is asked for")
-panel.legend()
+panel.set(xlabel="accuracy ρ", ylabel="operations, n = 60 000, d = 3")
+panel.set_title(f"SGD is cheaper down to ρ = {crossing['measured']:.0e}; the bounds would say {crossing['bounds']:.0e}")
+panel.legend(fontsize=8)
+print({name: f"{rho:.1e}" for name, rho in crossing.items()})
+assert np.allclose(means["sgd"][sgd.astype(int)], accuracy, rtol=0.15)  # 600 runs know their mean to 5 %
+assert crossing["measured"] < crossing["bounds"] / 3
 style.figure_of(panel)
 
 # %%
 claim(
     "F6",
     "Cost per iteration: O(nd) for GD, O(d) for SGD.",
-    f"operations of the compiled update: GD ∝ n^{gd_in_n:.2f} and d^{gd_in_d:.2f}, SGD ∝ d^{sgd_in_d:.2f}, n⁰ as its batch "
-    "has one example whatever n is (within 10 % of 1: small terms do not grow)",
-    holds=max(abs(gd_in_n - 1), abs(gd_in_d - 1), abs(sgd_in_d - 1)) < 0.1,
+    f"operations of the compiled update, given all n examples: GD ∝ n^{gd_in_n:.2f} and d^{gd_in_d:.2f}, SGD, which takes one "
+    f"of them, ∝ n^{abs(one_in_n):.2f} and d^{one_in_d:.2f} (within 0.1 of 1, 1, 0 and 1: small terms do not grow)",
+    holds=np.abs(np.array([gd_in_n, gd_in_d, one_in_n, one_in_d]) - [1, 1, 0, 1]).max() < 0.1,
 )
 claim(
     "F6",
@@ -485,17 +529,15 @@ claim(
     holds=np.abs(np.array([*in_log, in_kappa]) - 1).max() < 0.05
     and all(np.abs(gd[i] - THEORY.gd_iterations([1.0, k], rho)).max() < 2 for i, k in enumerate(kappas)),
 )
-in_kappa_sgd = THEORY.exponent(
-    kappas, [float(THEORY.sgd_iterations([1 / k, 1.0], np.diag([1 / k, 1.0]), 1e-3)) for k in kappas]
-)
 claim(
     "F6",
     "SGD reaches ρ in νκ²/ρ + o(1/ρ) iterations.",
     f"the exponent of 1/ρ is {in_rho:.2f} (within 10 % of 1), and that of n {sgd_in_n:.2f} (within 0.15 of 0). As a bound "
     f"νκ²/ρ holds, but it is loose: the runs needed {np.min(sgd / bound):.2f} to {np.max(sgd / bound):.2f} of it, as the "
-    f"exact leading term says ({leading[0] / bound[0]:.2f}). Predicted by that term, not simulated: with rates 1/(μt) and a "
-    f"noise like H the iterations grow as κ^{in_kappa_sgd:.1f}, not κ²",
-    holds=abs(in_rho - 1) < 0.1 and abs(sgd_in_n) < 0.15 and (sgd < 0.2 * bound).all() and abs(in_kappa_sgd - 1) < 0.1,
+    f"exact leading term says ({leading[0] / bound[0]:.2f}). And κ² is the bound's: with a noise like H, for κ = 20, 80, 320, "
+    f"the runs needed {', '.join(f'{steps:.0f}' for steps in sgd_by_kappa.round(-1))} steps, which grow as "
+    f"κ^{in_kappa_sgd:.1f} (accepted: within 0.2 of 1; 600 runs know their mean to some 6 %)",
+    holds=abs(in_rho - 1) < 0.1 and abs(sgd_in_n) < 0.15 and (sgd < 0.2 * bound).all() and abs(in_kappa_sgd - 1) < 0.2,
     verdict="partly true",
 )
 
@@ -786,40 +828,75 @@ claim(
 momentum.round(0)
 
 # %%
+off = max(np.abs(gd[i] - THEORY.gd_iterations([1.0, kappa], rho)).max() for i, kappa in enumerate(kappas))
 claim(
     "F10",
     "Theoretical analysis: batch yes, stochastic no.",
-    f"theory predicts SGD's noise floor within {100 * worst:.0f} % (F5: exact for quadratics), its error σ/√m within 3 % "
-    f"(F3), and its iterations' exponent {in_rho:.2f} (F6: 1); theory of networks is missing for batch descent too",
-    holds=worst < 0.05 and abs(in_rho - 1) < 0.1,
+    f"'batch yes' is true: of up to {gd.max():,.0f} steps theory predicts each count to {off:.0f} step (F6: quadratics). "
+    f"'Stochastic no' is false on the same problems: it predicts SGD's noise floor within {100 * worst:.0f} % (F5), its error "
+    f"σ/√m within 3 % (F3), and the exponent of its iterations, 1, measured {in_rho:.2f} (F6). What either does on a network "
+    "is not predicted here",
+    holds=off < 2 and worst < 0.05 and abs(in_rho - 1) < 0.1,
     verdict="partly true",
-)
-at_ten_percent = THEORY.cost_table(constants.kappa, constants.nu, 0.1, num_examples=60_000, num_params=3).cost
-cheaper = float(at_ten_percent.sel(optimizer="gd").item() / at_ten_percent.sel(optimizer="sgd").item())
-claim(
-    "F10",
-    "Scales up, efficient: batch no, stochastic yes.",
-    f"an update is {fewer:,.0f} times cheaper at MNIST's size (F4), and the steps needed do not depend on n "
-    f"(n^{sgd_in_n:.2f}, F6): at an accuracy of 0.1 and n = 60 000 the bounds say {cheaper:,.0f} times less work",
-    holds=fewer > 5000 and abs(sgd_in_n) < 0.15 and cheaper > 100,
 )
 
 # %% [markdown]
-# **Guarantees, and the global minimum.** The Styblinski–Tang surface has four minima, one of them global. 144 starts on a
-# grid, the same falling rate, without noise and with a lot; and a start on the ridge of a saddle.
+# **Scaling.** Least squares with 600 and with 60 000 examples: how many updates until L − L* is a tenth of the first, with all
+# examples at the best rate, 2/(L + μ), and with one at the better of two (the median of three runs); times the operations of
+# an update.
+
+
+# %%
+def updates_to_a_tenth(problem, rate, steps, every, **how):
+    above = jc.probes.suboptimality(problem.optimum().objective, every=every)
+    history = jc.fit(problem, jc.sgd(rate), steps=steps, evaluate=None, probes=above, **how).history
+    return every * THEORY.iterations_to(history.suboptimality.dropna("step") / history.suboptimality[0], 0.1)
+
+
+def work_to_a_tenth(count):
+    problem, one = jc.problems.linear_regression(count, 20, 10.0, noise=0.5), {"batch_size": 1}
+    gd = updates_to_a_tenth(problem, 2 / 1.1, 40, 1, sampler=jc.samplers.full())
+    sgd = np.median(
+        [[updates_to_a_tenth(problem, a, 400, 4, **one, key=key) for key in range(3)] for a in (0.03, 0.06)], axis=1
+    )
+    print(f"n = {count}: updates with all examples {gd:.0f}, with one {sgd}")
+    return gd * update_cost(count, 20, count), np.nanmin(sgd) * update_cost(count, 20, 1)
+
+
+tenth = np.array([work_to_a_tenth(count) for count in (600, 60_000)])  # [n, (batch, stochastic)]
+less, grows = tenth[:, 0] / tenth[:, 1], tenth[1] / tenth[0]
+
+# %%
+claim(
+    "F10",
+    "Scales up, efficient: batch no, stochastic yes.",
+    f"measured on least squares, to a tenth of the first loss: stochastic descent needs about {float(f'{less[0]:.0e}'):,.0f} "
+    f"times fewer operations for n = 600 and {float(f'{less[1]:.0e}'):,.0f} times fewer for n = 60 000; with a hundred times "
+    f"the examples the batch's work is {float(f'{grows[0]:.0e}'):.0f} times as much, the other's {grows[1]:.1f} times "
+    "(accepted: over 300 times fewer; 50 to 200; 1/2 to 2, as runs scatter). To a high accuracy it is the other way round: "
+    f"the noisy bowl of F6 would be cheaper for batch descent from ρ = {crossing['measured']:.0e} on",
+    holds=less[1] > 300 and 50 < grows[0] < 200 and 0.5 < grows[1] < 2,
+)
+
+# %% [markdown]
+# **Guarantees, and the global minimum.** The Styblinski–Tang surface has four minima, one of them global. 2 000 random
+# starts in the square from −4.5 to 4.5, the same falling rate, without noise and with a lot; and a start on the ridge of a
+# saddle.
 
 # %%
 hills = jc.surfaces.styblinski_tang
-corners = np.stack(np.meshgrid(*[np.linspace(-4.5, 4.5, 12)] * 2), -1).reshape(-1, 2)
+anywhere = np.random.default_rng(0).uniform(-4.5, 4.5, (2000, 2))
 
 
 def share_at_the_global_minimum(variance):
     optimizer = {"sgd": jc.sgd(jc.schedules.linear(0.02, 0.0, 1500))}
-    found = jc.paths(jc.surfaces.noisy(hills, variance), optimizer, starts=corners, steps=1500, record_every=1500)
+    found = jc.paths(jc.surfaces.noisy(hills, variance), optimizer, starts=anywhere, steps=1500, record_every=1500)
     ends = found.params.isel(optimizer=0, step=-1).values
     return 100 * float((np.linalg.norm(ends - hills.minima[0], axis=1) < 0.5).mean())
 
 
+border = np.sort(np.roots([4, 0, -32, 5]))[1]  # of (x⁴ − 16x² + 5x)/2, in each of the two coordinates: a maximum
+basin = 100 * ((border + 4.5) / 9) ** 2
 shares = {variance: share_at_the_global_minimum(variance) for variance in (0.0, 1000.0)}
 space = jc.grid(learning_rate=[0.1])
 early = jc.sweep(overfitted, jc.sgd, space, seeds=8, batch_size=200, epochs=60, evaluate="end")
@@ -849,9 +926,10 @@ claim(
 claim(
     "F10",
     "Global minimum: batch no, stochastic no.",
-    f"on Styblinski–Tang batch descent reaches the global minimum from {shares[0.0]:.0f} % of the starts, which is its basin; "
-    f"with noise of σ² = 1000 that dies away it is {shares[1000.0]:.0f} %: better, and no guarantee either",
-    holds=20 < shares[0.0] < 30 and shares[0.0] + 15 < shares[1000.0] < 95,
+    f"on Styblinski–Tang batch descent reaches the global minimum from {shares[0.0]:.0f} % of 2 000 random starts (± 2 %; its "
+    f"basin is {basin:.0f} % of the square, as in [B5]); with noise of σ² = 1000 that dies away it is {shares[1000.0]:.0f} %: "
+    "better, and no guarantee either",
+    holds=abs(shares[0.0] - basin) < 3 and shares[0.0] + 15 < shares[1000.0] < 95,
 )
 
 # %%

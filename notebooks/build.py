@@ -57,6 +57,7 @@ def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
             cell.outputs = [o for o in cell.outputs if not (o.output_type == "stream" and o.name == "stderr")]
             for output in cell.outputs:
                 if picture := output.get("data", {}).get("image/png"):
+                    output.data.pop("image/jpeg", None)  # Pillow stores each of its pictures twice
                     output.data["image/png"] = base64.b64encode(small(base64.b64decode(picture))).decode()
     return notebook
 
