@@ -208,7 +208,12 @@ def _draw_points(axes: Axes, function: Function, points: Sequence[Any] | None, c
             kinds.setdefault(each.kind, []).append(each.point)
     handles = []
     for kind, places in kinds.items():
-        look: dict[str, Any] = {"marker": MARKS[kind], "linestyle": "", "color": colors.ink, "markeredgecolor": colors.paper}
+        look: dict[str, Any] = {
+            "marker": MARKS.get(kind, "o"),
+            "linestyle": "",
+            "color": colors.ink,
+            "markeredgecolor": colors.paper,
+        }
         size = 13 if kind == "minimum" else 8
         handles += axes.plot(*np.transpose(places), **look, markersize=size, label=kind, zorder=2.5)
     return handles

@@ -193,10 +193,9 @@ def evaluate(objective, params, model_state, data, regularizer, *, batch_size):
         return averages(objective, objective(params, model_state, batch, train=False), batch, unseen)
 
     whole = jax.eval_shape(lambda: objective(params, model_state, data, train=False))
-    if steps == 1 or 0 in {leaf.ndim for leaf in jax.tree.leaves((whole.losses, whole.metrics))}:
-        means = averages(
-            objective, objective(params, model_state, data, train=False), data, None
-        )  # scalars are of all at once
+    if steps == 1 or 0 in {leaf.ndim for leaf in jax.tree.leaves((whole.losses, whole.metrics))}:  # scalars are of all at once
+        outcome = objective(params, model_state, data, train=False)
+        means = averages(objective, outcome, data, None)
     else:
         means = jax.tree.map(lambda shares: shares.sum(0), jax.lax.map(share, jnp.arange(steps)))
     return {**means, "objective": means["loss"] if regularizer is None else means["loss"] + regularizer(params)}

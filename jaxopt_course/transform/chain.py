@@ -108,13 +108,11 @@ def chain(*transforms: optax.GradientTransformation) -> optax.GradientTransforma
 
 def takes_extra_arguments(optimizer: optax.GradientTransformation) -> bool:
     """Whether ``update`` takes optax's extra arguments (value, grad, value_fn): not only its own, as SAM's does."""
+    if not isinstance(optimizer, optax.GradientTransformationExtraArgs):
+        return False
     code = getattr(optimizer.update, "__code__", None)
-    if (
-        not isinstance(optimizer, optax.GradientTransformationExtraArgs)
-        or code is None
-        or code.co_flags & inspect.CO_VARKEYWORDS
-    ):
-        return isinstance(optimizer, optax.GradientTransformationExtraArgs)
+    if code is None or code.co_flags & inspect.CO_VARKEYWORDS:
+        return True
     return {"value", "grad", "value_fn"} <= {*code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]}
 
 

@@ -309,5 +309,5 @@ def test_an_error_is_better_when_it_is_less():
 
 
 def test_a_report_needs_a_path():
-    with pytest.raises(TypeError, match="cannot write None: it is not a path"):
+    with pytest.raises(TypeError, match="cannot write None: give the path of a file"):
         files.writable(None)  # pyright: ignore[reportArgumentType]
