@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.core import Tracer
 
 from jaxopt_course.probes.definition import Probe, named
 from jaxopt_course.problems.objective import Objective, Problem
@@ -48,7 +49,7 @@ class Step:
         regularizer = None if self.problem is None else self.problem.regularizer
         if not isinstance(state, TrainState):
             raise TypeError(f"make_step: state must come from step.init(...) or an earlier step; got {type(state).__name__}")
-        if getattr(state.step, "is_deleted", bool)():
+        if isinstance(state.step, jax.Array) and not isinstance(state.step, Tracer) and state.step.is_deleted():
             raise ValueError("make_step: state was given to an earlier step, with donate=True: go on with the one it returned")
         leaves = jax.tree.leaves(batch)
         if not all(isinstance(leaf, ARRAYS) for leaf in leaves):

@@ -98,6 +98,18 @@ def test_states_stay_usable_unless_they_are_donated(problems):
     assert not start.is_deleted()
 
 
+def test_a_step_may_be_part_of_a_larger_program(problems):
+    problem = problems.model("plain")
+    step = jc.make_step(problem, jc.sgd(0.1))
+    rows = np.arange(12).reshape(3, 4)
+    batches = jax.tree.map(lambda x: x[rows], problem.data.train)
+    expected = step.init(0)
+    for i in range(3):
+        expected, _ = step(expected, jax.tree.map(lambda x, i=i: x[i], batches))
+    state = jax.jit(lambda state: jax.lax.scan(step, state, batches)[0])(step.init(0))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), state.params, expected.params)
+
+
 def test_an_optimizer_of_optax_that_searches_gets_what_it_needs():
     step = jc.make_step(squares, optax.chain(optax.sgd(1.0), optax.scale_by_backtracking_linesearch(20)))
     state = step.init(jnp.zeros(2))
