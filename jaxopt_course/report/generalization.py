@@ -109,13 +109,13 @@ def bias_variance(data: xr.Dataset, *, axes: Axes | None = None, theme: Theme = 
             axes.plot(at, values, color=color, linestyle=dash, label=name, linewidth=2.2 if name == "their sum" else 1.6)
         axes.plot(at, error, "o", color=colors.ink, markersize=4, label="measured error")
         lowest = int(np.nanargmin(total))
-        least = f"lowest at {at[lowest]:.3g}"  # in the legend, where nothing can lie on it
+        least = f"lowest at {at[lowest]:.3g}"
         axes.axvline(at[lowest], color=colors.muted, linestyle="dotted", linewidth=1.1, zorder=1, label=least)
         axes.set(xlabel=name_of(data, dim), ylabel="expected squared error", ylim=(0, _top(total)))
         if is_geometric(at):
             axes.set_xscale("log")
         axes.margins(x=0.02)
-        axes.legend()
+        axes.legend(frameon=True, facecolor=colors.paper, edgecolor="none", framealpha=0.9)  # the dotted line may be behind it
     return style.figure_of(axes)
 
 

@@ -75,6 +75,7 @@ def learning_rate_triptych(
             if below:
                 below[i].plot(values[name], color=colors.cycle[1], marker="o", markersize=3)
                 below[i].set(xlabel="steps", ylabel="" if i else "f")
+                below[i].xaxis.get_major_locator().set_params(integer=True)
         if below:
             _limit(below[0], values)
     return style.figure_of(above[0])
