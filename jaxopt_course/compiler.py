@@ -22,6 +22,7 @@ Options = tuple[tuple[str, str | bool | int], ...]
 YNN = "xla_cpu_experimental_ynn_fusion_type"  # what the library gets, separated by commas
 OLDER: Options = (("xla_cpu_use_fusion_emitters", False),)  # of a small program that runs often
 ONCE: Options = (*OLDER, ("xla_backend_optimization_level", 0))  # of a program that runs once or twice
+USUAL = (*ONCE, (YNN, ""))  # what most programs ask for: one question for all
 FEW = 2**16  # numbers: of a step that changes fewer, the older emitters' code is faster, too
 FEW_ARRAYS = 16  # of a step that changes more, the newer emitters compile faster
 
@@ -59,11 +60,16 @@ def options(wanted: Options) -> dict[str, Any]:
     others = {name: value for name, value in wanted if not name.startswith("xla_cpu_")}
     if jax.default_backend() != "cpu":
         return others
+    return dict(wanted) if _known(USUAL if set(wanted) <= set(USUAL) else wanted) else others
+
+
+@functools.cache
+def _known(wanted: Options) -> bool:
     try:
         jax.jit(lambda: (), compiler_options=dict(wanted)).lower().compile()
     except jax.errors.JaxRuntimeError:
-        return others
-    return dict(wanted)
+        return False
+    return True
 
 
 class Compiled:

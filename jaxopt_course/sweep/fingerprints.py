@@ -10,7 +10,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from jaxopt_course.sweep.journal import is_key
 from jaxopt_course.sweep.labels import ADDRESS
@@ -38,14 +37,16 @@ def contents(tree: Any) -> Iterator[bytes]:
         yield array.tobytes()
 
 
+def _is_program(value: Any) -> bool:
+    """Without :mod:`jax.extend.core`, which has the type, and brings all of Pallas with it."""
+    return hasattr(value, "eqns")
+
+
 def _constants(program: Any) -> Iterator[Any]:
     """All arrays in a program, those of the programs inside it too: its text leaves their values out."""
-    if isinstance(program, ClosedJaxpr):
-        yield from program.consts
-    jaxpr = program.jaxpr if isinstance(program, ClosedJaxpr) else program
-    for equation in jaxpr.eqns:
-        yield from (variable.val for variable in equation.invars if isinstance(variable, Literal))
-        inside = jax.tree.leaves(list(equation.params.values()), is_leaf=lambda x: isinstance(x, (Jaxpr, ClosedJaxpr)))
-        for each in inside:
-            if isinstance(each, (Jaxpr, ClosedJaxpr)):
-                yield from _constants(each)
+    yield from getattr(program, "consts", ())
+    for equation in program.eqns:
+        yield from (variable.val for variable in equation.invars if hasattr(variable, "val"))
+        inside = jax.tree.leaves(list(equation.params.values()), is_leaf=_is_program)
+        for each in filter(_is_program, inside):
+            yield from _constants(each)

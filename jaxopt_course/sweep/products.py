@@ -16,8 +16,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend import core
-from jax.extend.core.primitives import dot_general_p
+from jax.core import eval_jaxpr
+from jax.lax import dot_general_p
 
 __all__ = ["lanes_first"]
 
@@ -38,13 +38,13 @@ def lanes_first(function: Callable[..., Any], varying: Sequence[bool], *argument
     return jax.tree.unflatten(jax.tree.structure(out), _evaluated(program, varying, jax.tree.leaves(arguments))[0])
 
 
-def _evaluated(program: core.ClosedJaxpr, varying: Sequence[bool], values: Sequence[Any]) -> tuple[list[Any], list[bool]]:
+def _evaluated(program: Any, varying: Sequence[bool], values: Sequence[Any]) -> tuple[list[Any], list[bool]]:
     """A program's results, and which of them belong to lanes."""
     jaxpr = program.jaxpr
     known = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*program.consts, *values], strict=True))
     lanes = {variable for variable, varies in zip(jaxpr.invars, varying, strict=True) if varies}
-    read = lambda variable: variable.val if isinstance(variable, core.Literal) else known[variable]
-    varies = lambda variable: not isinstance(variable, core.Literal) and variable in lanes
+    read = lambda variable: variable.val if _is_literal(variable) else known[variable]
+    varies = lambda variable: not _is_literal(variable) and variable in lanes
     for equation in jaxpr.eqns:
         operands, flags = [*map(read, equation.invars)], [*map(varies, equation.invars)]
         found, reached = None, [any(flags)] * len(equation.outvars)
@@ -55,12 +55,17 @@ def _evaluated(program: core.ClosedJaxpr, varying: Sequence[bool], values: Seque
         elif equation.primitive.name == "jit":
             found, reached = _evaluated(equation.params["jaxpr"], flags, operands)
         else:
-            inputs = list(dict.fromkeys(variable for variable in equation.invars if not isinstance(variable, core.Literal)))
+            inputs = list(dict.fromkeys(variable for variable in equation.invars if not _is_literal(variable)))
             alone = jaxpr.replace(constvars=(), invars=inputs, outvars=equation.outvars, eqns=[equation])
-            found = core.jaxpr_as_fun(core.ClosedJaxpr(alone, ()))(*map(read, inputs))
+            found = eval_jaxpr(alone, (), *map(read, inputs))
         known.update(zip(equation.outvars, found, strict=True))
         lanes.update(variable for variable, flag in zip(equation.outvars, reached, strict=True) if flag)
     return [*map(read, jaxpr.outvars)], [*map(varies, jaxpr.outvars)]
+
+
+def _is_literal(operand: Any) -> bool:
+    """Whether a number is written out in a program. (:mod:`jax.extend.core` has the type, and brings Pallas with it.)"""
+    return hasattr(operand, "val")
 
 
 def _is_layer(operands: Sequence[Any], dimension_numbers: Any) -> bool:

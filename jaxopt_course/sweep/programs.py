@@ -20,7 +20,7 @@ from jaxopt_course.sweep.matching import Group, tracing
 from jaxopt_course.sweep.population import average_lanes, evaluate_lanes, init_lanes, train_lanes
 from jaxopt_course.sweep.recipes import FixedProblem
 from jaxopt_course.training import samplers
-from jaxopt_course.training.state import as_key, split
+from jaxopt_course.training.state import as_seed, split
 from jaxopt_course.training.step import TrainState
 
 __all__ = ["Programs"]
@@ -50,7 +50,7 @@ class Programs:
         problem = group.problem
         self.data = jax.device_put(problem.data)
         self.starts = options.vary == "initialization" and len(options.seeds) > 1
-        self.keys = [split(as_key(group.where, seed)) for seed in options.seeds]  # for the start, for the run
+        self.keys = [split(as_seed(group.where, seed)) for seed in options.seeds]  # for the start, for the run
         model_state = jax.eval_shape(problem.init, self.keys[0][0])[1]
         drop = options.drop_remainder or problem.objective.coupled or bool(jax.tree.leaves(model_state))
         n = num_examples(problem.data.train)

@@ -24,7 +24,7 @@ from jaxopt_course.training.checkpoint import Saver, make_folder, resumed
 from jaxopt_course.training.progress import Progress
 from jaxopt_course.training.result import Moment, Result
 from jaxopt_course.training.run import Options, Run
-from jaxopt_course.training.state import as_key, as_transformation, check_state, init_state, owned, with_probes, with_sampler
+from jaxopt_course.training.state import as_seed, as_transformation, check_state, init_state, owned, with_probes, with_sampler
 from jaxopt_course.training.step import RESERVED, TrainState, metric_names
 from jaxopt_course.transform import check_schedules
 from jaxopt_course.types import Key
@@ -118,8 +118,8 @@ def fit(
     criteria = _criteria(stop, problem, evaluate)
     calls = _callbacks(callbacks)
     probes = named("fit", probes, RESERVED)
-    key = as_key("fit", key)
-    state = init_state(problem, optimizer, key) if state is None else owned(check_state("fit", problem, optimizer, state))
+    seed = as_seed("fit", key)
+    state = init_state(problem, optimizer, seed) if state is None else owned(check_state("fit", problem, optimizer, state))
     state = with_probes(probes, with_sampler("fit", plan, state))
     plan = dataclasses.replace(
         plan,

@@ -14,23 +14,34 @@ import optax
 from jaxopt_course.compiler import ONCE, compiled
 from jaxopt_course.probes.definition import Probe, start
 from jaxopt_course.problems.objective import Problem
+from jaxopt_course.problems.supervised import Initialize
 from jaxopt_course.training.samplers import Plan
 from jaxopt_course.training.step import TrainState
 from jaxopt_course.types import Key
 
-__all__ = ["as_key", "as_transformation", "check_state", "init_state", "owned", "split", "with_probes", "with_sampler"]
+__all__ = [
+    "as_key",
+    "as_seed",
+    "as_transformation",
+    "begin",
+    "check_state",
+    "init_state",
+    "owned",
+    "split",
+    "with_probes",
+    "with_sampler",
+]
 
 
-def init_state(problem: Problem, optimizer: optax.GradientTransformation, key: int | Key = 0) -> TrainState:
+def init_state(problem: Problem, optimizer: optax.GradientTransformation, key: int | np.integer | Key = 0) -> TrainState:
     """A run's first state.
 
     Args:
         problem, optimizer: what to train, and how.
         key: an integer or a JAX key: split into one for the parameters and one for order and dropout.
     """
-    init_key, run_key = split(as_key("init_state", key))
-    params, model_state = problem.init(init_key)
-    return owned(TrainState(params, model_state, optimizer.init(params), run_key, jnp.zeros((), jnp.int32)))
+    params, model_state, run_key = begin(problem, as_seed("init_state", key))
+    return owned(TrainState(params, model_state, optimizer.init(params), run_key, jax.device_put(np.int32(0))))
 
 
 def owned(state: TrainState) -> TrainState:
@@ -40,9 +51,11 @@ def owned(state: TrainState) -> TrainState:
     return jax.device_put(state._replace(**jax.tree.map(_strong, numeric)), may_alias=False)
 
 
-def _strong(leaf: Any) -> jax.Array:
+def _strong(leaf: Any) -> Any:
     """A weakly typed leaf would not be one any more after the first step, and retrace the second."""
-    return jnp.asarray(leaf, jnp.result_type(leaf)) if getattr(leaf, "weak_type", True) else leaf
+    if isinstance(leaf, jax.Array):
+        return jnp.asarray(leaf, leaf.dtype) if leaf.weak_type else leaf
+    return np.asarray(leaf, jnp.result_type(leaf))
 
 
 def check_state(where: str, problem: Problem, optimizer: optax.GradientTransformation, state: Any) -> TrainState:
@@ -132,10 +145,15 @@ def as_transformation(where: str, optimizer: Any) -> optax.GradientTransformatio
 
 def as_key(where: str, key: Any) -> Key:
     """A typed JAX key from an integer, a typed key, or an old-style one."""
+    return _key(as_seed(where, key))
+
+
+def as_seed(where: str, key: Any) -> np.int64 | Key:
+    """What :func:`begin` and :func:`split` take, of an integer, a typed JAX key, or an old-style one."""
     accepted = "an integer or one JAX key"
     if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
         try:
-            return jax.random.key(int(key))
+            return np.int64(key)
         except OverflowError:
             raise ValueError(f"{where}: key must be {accepted}, of 64 bits at most; got {key!r}") from None
     if not isinstance(key, (jax.Array, np.ndarray)):
@@ -150,10 +168,31 @@ def as_key(where: str, key: Any) -> Key:
     return jnp.asarray(key)
 
 
+def _key(seed: Any) -> Key:
+    return seed if jnp.issubdtype(seed.dtype, jax.dtypes.prng_key) else jax.random.key(seed)
+
+
+def begin(problem: Problem, seed: np.int64 | Key) -> tuple[Any, Any, Key]:
+    """A run's parameters, model state and key.
+
+    One program, if the start is one of ours; a start of the user's may do anything, and is called as it is.
+    """
+    if isinstance(problem.init, Initialize):
+        return _begin(problem.init, seed)
+    init_key, run_key = split(seed)
+    return (*problem.init(init_key), run_key)
+
+
+@compiled(ONCE, static_argnums=0)
+def _begin(init: Initialize, seed: np.int64 | Key) -> tuple[Any, Any, Key]:
+    init_key, run_key = jax.random.split(_key(seed))
+    return (*init(init_key), run_key)
+
+
 @compiled(ONCE)
-def split(key: Key) -> tuple[Key, Key]:
-    """Two keys of one."""
-    return tuple(jax.random.split(key))
+def split(seed: np.int64 | Key) -> tuple[Key, Key]:
+    """Two keys: for the start, and for the run."""
+    return tuple(jax.random.split(_key(seed)))
 
 
 def _outline(state: Any) -> str:

@@ -92,6 +92,12 @@ class HyperparamsState:
         return any(map(is_schedule, jax.tree.leaves(self.hyperparams, is_leaf=is_schedule)))
 
 
+def _as_float(number: Any) -> jax.Array:
+    """In the default float dtype; NumPy's and Python's are sent as they are, where jnp.asarray would compile a program."""
+    dtype = jnp.result_type(float)
+    return jnp.asarray(number, dtype) if isinstance(number, jax.Array) else jax.device_put(np.asarray(number, dtype))
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Init:
     """``init``: the method's state, and the hyperparameters in the default float dtype."""
@@ -104,10 +110,10 @@ class Init:
 
     def __call__(self, params: Params) -> Any:
         check_floating(f"{self.rule.name}.init", params)
-        numbers = jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(float)), self.hyperparams)
+        numbers = jax.tree.map(_as_float, self.hyperparams)
         state = HyperparamsState(None, numbers, None, self.rule)
         if state.scheduled:
-            state = dataclasses.replace(state, step=jnp.zeros((), jnp.int32))
+            state = dataclasses.replace(state, step=jax.device_put(np.int32(0)))
         inner = self.rule.build(state.values(state.step, real_dtype(params))).init(params)
         return dataclasses.replace(state, inner=inner)
 

@@ -6,6 +6,7 @@ trees of many leaves that is most of what tracing an optimizer costs.
 
 from __future__ import annotations
 
+import collections
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +20,8 @@ from jaxopt_course.types import Params, real_dtype
 
 __all__ = ["cast_like", "check_floating", "check_same_tree", "map_leaves", "scale_leaves", "zeros_like"]
 
+TOGETHER = 32  # leaves of a shape that share a program, if there are so many: a call costs as much as tracing an equation
+
 
 def _is_none(leaf: Any) -> bool:
     return leaf is None
@@ -29,11 +32,29 @@ def _widen(array: jax.Array) -> jax.Array:
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _apply(equation, static, grad, accumulators, scalars):
-    dtype = real_dtype((grad, accumulators))
+def _apply(equation, static, rows, scalars):
+    """One program for some leaves; ``rows``: of each leaf the gradient and its accumulators."""
+    return [_apply_one(equation, dict(static), row, scalars) for row in rows]
+
+
+def _apply_one(equation, static, row, scalars):
+    dtype = real_dtype(row)
     scalars = {name: value.astype(dtype) for name, value in scalars.items()}
-    update, *new = equation(_widen(grad), *map(_widen, accumulators), **scalars, **dict(static))
-    return update.astype(grad.dtype), tuple(n.astype(o.dtype) for n, o in zip(new, accumulators, strict=True))
+    new = equation(*map(_widen, row), **scalars, **static)
+    return [n.astype(o.dtype) for n, o in zip(new, row, strict=True)]
+
+
+def _together(leaves: list[Any]) -> list[list[int]]:
+    """Which leaves share a program: as many as there are of a shape and dtype, ``TOGETHER`` at a time; what is left, alone."""
+    alike = collections.defaultdict(list)
+    for i, leaf in enumerate(leaves):
+        if leaf is not None:
+            alike[np.shape(leaf), getattr(leaf, "dtype", None)].append(i)
+    groups = []
+    for indices in alike.values():
+        whole = len(indices) // TOGETHER * TOGETHER
+        groups += [indices[i : i + TOGETHER] for i in range(0, whole, TOGETHER)] + [[i] for i in indices[whole:]]
+    return groups
 
 
 def map_leaves(equation: Callable[..., Any], grads: Any, *accumulators: Any, **options: Any) -> tuple[Any, ...]:
@@ -67,12 +88,12 @@ def map_leaves(equation: Callable[..., Any], grads: Any, *accumulators: Any, **o
     leaves, treedef = jax.tree.flatten(grads, is_leaf=_is_none)
     for tree in accumulators:
         check_same_tree("update: gradients", grads, "the optimizer's state", tree)
-    columns = zip(leaves, *(treedef.flatten_up_to(tree) for tree in accumulators), strict=True)
-    out = [
-        (g, *acc) if g is None else (lambda u, new: (u, *new))(*_apply(equation, static, g, tuple(acc), scalars))
-        for g, *acc in columns
-    ]
-    return tuple(treedef.unflatten([row[i] for row in out]) for i in range(1 + len(accumulators)))
+    rows: list[Any] = [*zip(leaves, *(treedef.flatten_up_to(tree) for tree in accumulators), strict=True)]
+    for group in _together(leaves):
+        for i, row in zip(group, _apply(equation, static, [rows[i] for i in group], scalars), strict=True):
+            rows[i] = row
+    columns = zip(*rows, strict=True) if rows else [()] * (1 + len(accumulators))
+    return tuple(treedef.unflatten(column) for column in columns)
 
 
 def _scaled(array, factor):
@@ -92,7 +113,7 @@ def zeros_like(params: Params, dtype: Any = None, *, real: bool = False) -> Para
         shape, own = jnp.shape(leaf), jnp.finfo(own).dtype if real else own
         if isinstance(leaf, Tracer):
             return jnp.zeros(shape, own)
-        return jnp.asarray(np.zeros(shape, own))  # outside of a trace jnp.zeros would compile a program for each shape
+        return jax.device_put(np.zeros(shape, own))  # outside of a trace jnp.zeros would compile a program for each shape
 
     return jax.tree.map(zeros, params)
 

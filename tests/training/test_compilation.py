@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import subprocess
+import sys
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -105,3 +109,39 @@ def test_compile_time_is_told_from_run_time(problems):
     assert cold.compile_seconds > 0.02
     assert warm.compile_seconds == 0
     assert cold.run_seconds < cold.compile_seconds
+
+
+COLD = """
+import jax
+from jax._src import monitoring  # there is no public way to count what is compiled
+
+import jaxopt_course as jc
+
+compiled = []
+monitoring.register_event_duration_secs_listener(
+    lambda event, _, **facts: compiled.append(facts.get("fun_name")) if event.endswith("backend_compile_duration") else None
+)
+result = jc.fit(jc.problems.digits(model="mlp"), jc.momentum(0.05, 0.9), batch_size=32, epochs=2)
+result.evaluate("validation")
+print(*compiled)
+"""
+
+
+def test_a_cold_fit_compiles_a_start_an_evaluation_and_the_training():
+    """And once an empty function, to learn which options XLA knows. Each program more would cost a newcomer 20 ms."""
+    environment = {**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "false"}
+    out = subprocess.run([sys.executable, "-c", COLD], check=True, env=environment, capture_output=True, text=True).stdout
+    assert out.split() == ["jit(<lambda>)", "jit(_begin)", "jit(evaluate)", "jit(run_chunk)"]
+
+
+@pytest.mark.parametrize("x64", [False, True])
+@pytest.mark.parametrize("seed", [0, 7, -3, 2**32 + 5, -(2**40), 2**63 - 1])
+def test_the_start_is_the_one_of_jax_random_key(seed, x64):
+    with jax.enable_x64(x64):
+        problem = jc.problems.digits(model="softmax")
+        state = jc.init_state(problem, jc.sgd(0.1), seed)
+        first, second = jax.random.split(jax.random.key(seed))
+        np.testing.assert_array_equal(jax.random.key_data(state.key), jax.random.key_data(second))
+        jax.tree.map(np.testing.assert_array_equal, state.params, problem.init(first)[0])
+        same = jc.init_state(problem, jc.sgd(0.1), jax.random.key(seed))
+        jax.tree.map(np.testing.assert_array_equal, state.params, same.params)

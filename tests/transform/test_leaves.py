@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxopt_course.transform import map_leaves, zeros_like
+from jaxopt_course.transform.leaves import TOGETHER
 
 CALLS = []
 
@@ -25,11 +26,34 @@ def test_arithmetic_is_in_float32_at_least_and_dtypes_stay():
     np.testing.assert_allclose(new["w"], 0.999 * 256 + 1, rtol=1e-6)
 
 
-def test_an_equation_is_traced_once_for_equal_leaves():
+@pytest.mark.parametrize(("leaves", "calls"), [(20, 1), (TOGETHER + 20, TOGETHER + 1), (10 * TOGETHER, TOGETHER)])
+def test_an_equation_is_traced_once_for_few_equal_leaves_and_once_for_each_of_a_group_of_many(leaves, calls):
     CALLS.clear()
-    tree = {f"layer{i}": jnp.ones((3, 5)) for i in range(50)}
+    tree = {f"layer{i}": jnp.ones((3, leaves)) for i in range(leaves)}
     jax.jit(lambda t: map_leaves(decayed, t, t, rate=jnp.array(0.5), flip=True))(tree)
-    assert len(CALLS) == 1
+    assert len(CALLS) == calls
+
+
+def test_many_leaves_of_several_shapes_each_get_their_own_result():
+    rng = np.random.default_rng(0)
+    shapes = [(4,)] * (TOGETHER + 3) + [(2, 3)] * (2 * TOGETHER) + [()]
+    rng.shuffle(order := np.arange(len(shapes)))
+    grads = [rng.normal(size=shapes[i]).astype(np.float32) for i in order]
+    grads[5] = None
+    m = [
+        None if g is None else rng.normal(size=g.shape).astype(jnp.bfloat16 if i % 7 == 0 else np.float32)
+        for i, g in enumerate(grads)
+    ]
+    m[5] = np.float32(3)
+    updates, new = map_leaves(decayed, grads, m, rate=0.5, flip=False)
+    assert updates[5] is None
+    assert new[5] == 3
+    for i, (g, old) in enumerate(zip(grads, m, strict=True)):
+        if g is not None:
+            expected = np.float32(0.5) * old.astype(np.float32) + g
+            np.testing.assert_allclose(new[i].astype(np.float32), expected.astype(old.dtype).astype(np.float32), rtol=1e-6)
+            np.testing.assert_allclose(updates[i], -expected, rtol=1e-6)
+            assert new[i].dtype == old.dtype
 
 
 def test_double_precision_stays_double():
