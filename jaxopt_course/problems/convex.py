@@ -89,12 +89,19 @@ def newton(where: str, coordinates: Coordinates, loss: ScoreLoss, contrasts: np.
         curvature = loss.curvature(scores(z))
         return lambda v: (g.T @ (curvature(scores(v)) @ contrasts) / n + penalty * v.reshape(shape)).ravel()
 
+    last = [np.zeros(0), hessian(np.zeros(shape))]  # SciPy asks for many products at one point
+
+    def product(z, v):
+        if not np.array_equal(z, last[0]):
+            last[:] = z.copy(), hessian(z)
+        return last[1](v)
+
     z = minimize(
         value,
         np.zeros(shape).ravel(),
         method="trust-ncg",
         jac=gradient,
-        hessp=lambda z, v: hessian(z)(v),
+        hessp=product,
         options={"gtol": 1e-6, "maxiter": 500},
     ).x
     for _ in range(12):
@@ -116,7 +123,7 @@ def _newton_step(hessian: Callable[[np.ndarray], np.ndarray], gradient: np.ndarr
     from scipy.sparse.linalg import LinearOperator, cg
 
     operator = LinearOperator((len(gradient),) * 2, matvec=hessian, dtype=float)  # type: ignore[call-arg]  # scipy has no types here
-    return cg(operator, -gradient, rtol=1e-10, atol=0.0, maxiter=10 * len(gradient))[0]
+    return cg(operator, -gradient, rtol=1e-6, atol=0.0, maxiter=10 * len(gradient))[0]
 
 
 def squares(targets: np.ndarray, factor: float) -> ScoreLoss:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -41,8 +41,11 @@ KIND_OF_LOSS: dict[Any, str] = {
 class Initialize:
     """A problem's ``init(key)``: the model's, for inputs of this shape. Compiled once for all equal problems.
 
-    The program runs once, so the compiler is told not to optimise it; that makes a cold start about five times faster.
+    The program runs once, so the compiler is told not to optimise it; that makes a cold start about five times faster. Whoever
+    needs more than parameters can make it part of a larger program: it is ``traceable``.
     """
+
+    traceable: ClassVar[bool] = True
 
     model: Model
     shape: tuple[int, ...]

@@ -14,7 +14,6 @@ import optax
 from jaxopt_course.compiler import ONCE, compiled
 from jaxopt_course.probes.definition import Probe, start
 from jaxopt_course.problems.objective import Problem
-from jaxopt_course.problems.supervised import Initialize
 from jaxopt_course.training.samplers import Plan
 from jaxopt_course.training.step import TrainState
 from jaxopt_course.types import Key
@@ -177,14 +176,14 @@ def begin(problem: Problem, seed: np.int64 | Key) -> tuple[Any, Any, Key]:
 
     One program, if the start is one of ours; a start of the user's may do anything, and is called as it is.
     """
-    if isinstance(problem.init, Initialize):
+    if getattr(problem.init, "traceable", False):
         return _begin(problem.init, seed)
     init_key, run_key = split(seed)
     return (*problem.init(init_key), run_key)
 
 
 @compiled(ONCE, static_argnums=0)
-def _begin(init: Initialize, seed: np.int64 | Key) -> tuple[Any, Any, Key]:
+def _begin(init: Callable[[Key], tuple[Any, Any]], seed: np.int64 | Key) -> tuple[Any, Any, Key]:
     init_key, run_key = jax.random.split(_key(seed))
     return (*init(init_key), run_key)
 
