@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
 
 from jaxopt_course.checks import check_positive_integer, closest
 from jaxopt_course.types import Key, ModelState, Params
@@ -35,6 +36,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": jax.nn.relu, "leaky_relu": jax.nn.leaky_relu, "elu": jax.nn.elu, "gelu": jax.nn.gelu, "silu": jax.nn.silu,
     "sigmoid": jax.nn.sigmoid, "tanh": jnp.tanh, "softplus": jax.nn.softplus,
 }  # fmt: skip
+NARROW = 16  # outputs: a product for which Eigen is slow
 NAMES = ("linear", "logistic", "softmax", "mlp", "convnet")
 
 
@@ -68,6 +70,38 @@ def pixels(x: Shaped[Array, " *shape"]) -> Shaped[Array, " *shape"]:
     (Array([0., 1.], dtype=float32), Array([255], dtype=int32))
     """
     return jnp.asarray(x, float) / 255 if x.dtype == jnp.uint8 else x
+
+
+def product(x: Float[Array, "batch inputs"], kernel: Float[Array, "inputs outputs"]) -> Float[Array, "batch outputs"]:
+    """``x @ kernel``, whose derivative by a kernel of few outputs is worked out as (∂ᵀx)ᵀ on a CPU: twice as fast as xᵀ∂.
+
+    XLA would turn it back; it does not look through a barrier.
+
+    >>> jax.grad(lambda kernel: product(jnp.ones((3, 8)), kernel)[0, 1])(jnp.ones((8, 2)))[0]
+    Array([0., 1.], dtype=float32)
+    """
+    inputs, outputs = kernel.shape
+    narrow = 1 < outputs <= NARROW and 4 * outputs <= inputs
+    return _narrow_product(x, kernel) if narrow and jax.default_backend() == "cpu" else x @ kernel
+
+
+@jax.custom_jvp
+def _narrow_product(x, kernel):
+    return x @ kernel
+
+
+def _narrow_jvp(primals, tangents):
+    (x, kernel), (dx, dkernel) = primals, tangents
+    parts = []
+    if not isinstance(dx, SymbolicZero):
+        parts.append(dx @ kernel)
+    if not isinstance(dkernel, SymbolicZero):
+        turned = jax.lax.optimization_barrier(dkernel.T)
+        parts.append(jax.lax.dot_general(x, turned, (((1,), (1,)), ((), ()))))
+    return x @ kernel, sum(parts[1:], parts[0])
+
+
+_narrow_product.defjvp(_narrow_jvp, symbolic_zeros=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +154,7 @@ class Dense:
         x = pixels(x).reshape(x.shape[0], -1)
         for layer in range(len(self.widths)):
             x = ACTIVATIONS[self.activation](x) if layer else x
-            x = x @ params[f"dense{layer}"]["kernel"] + params[f"dense{layer}"]["bias"]
+            x = product(x, params[f"dense{layer}"]["kernel"]) + params[f"dense{layer}"]["bias"]
         return (x[:, 0] if self.widths[-1] == 1 else x), model_state
 
     def module(self, params: Params, model_state: ModelState) -> Callable[[Array], Array]:

@@ -21,6 +21,8 @@ from jax.lax import dot_general_p
 
 __all__ = ["lanes_first"]
 
+INSIDE = {"jit": "jaxpr", "custom_jvp_call": "call_jaxpr"}  # what calls a program, and where it has that
+
 
 def lanes_first(function: Callable[..., Any], varying: Sequence[bool], *arguments: Any) -> Any:
     """A function's result, worked out with lanes' operands first in products with what all lanes share.
@@ -52,8 +54,8 @@ def _evaluated(program: Any, varying: Sequence[bool], values: Sequence[Any]) -> 
             found = [_exchanged(*operands, **equation.params)]
         elif equation.primitive is dot_general_p and all(flags) and _is_layer(operands, equation.params["dimension_numbers"]):
             found = [_exchanged(*operands, **equation.params, keep=jax.lax.optimization_barrier)]
-        elif equation.primitive.name == "jit":
-            found, reached = _evaluated(equation.params["jaxpr"], flags, operands)
+        elif equation.primitive.name in INSIDE:
+            found, reached = _evaluated(equation.params[INSIDE[equation.primitive.name]], flags, operands)
         else:
             inputs = list(dict.fromkeys(variable for variable in equation.invars if not _is_literal(variable)))
             alone = jaxpr.replace(constvars=(), invars=inputs, outvars=equation.outvars, eqns=[equation])

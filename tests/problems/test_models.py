@@ -292,3 +292,49 @@ def test_flax_is_not_loaded_before_it_is_needed():
         "p.models.convnet; assert 'flax' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def turned(function, *arguments):
+    """How many products lie behind a barrier."""
+    return str(jax.make_jaxpr(function)(*arguments)).count("optimization_barrier")
+
+
+@pytest.mark.parametrize("inputs", [3, 40])  # of 3 inputs, the product is the usual one
+@pytest.mark.parametrize("transform", ["jit", "vmap"])
+def test_a_product_of_few_outputs_has_all_derivatives_of_the_usual_one(inputs, transform):
+    with jax.enable_x64(True):
+        rng = np.random.default_rng(0)
+        x, w, dx, dw = (jnp.asarray(rng.normal(size=size)) for size in [(6, inputs), (inputs, 4)] * 2)
+        if transform == "vmap":
+            x, w, dx, dw = (jnp.stack([a, 2 * a, a**2]) for a in (x, w, dx, dw))
+        wrap = getattr(jax, transform)
+
+        def all_derivatives(multiply):
+            f = lambda x, w: jnp.sum(jnp.tanh(multiply(x, w)) ** 2)
+            gradient = jax.grad(f, (0, 1))
+            along = lambda x, w, dx, dw: jax.jvp(lambda w: f(x, w), (w,), (dw,))[1]
+            steepness = lambda x, w, dx, dw: jnp.vdot(gradient(x, w)[1], dw)
+            return {
+                "value": wrap(multiply)(x, w),
+                "by kernel": wrap(jax.grad(f, 1))(x, w),
+                "by both": wrap(gradient)(x, w),
+                "forward": wrap(lambda *a: jax.jvp(multiply, a[:2], a[2:]))(x, w, dx, dw),
+                "forward over reverse": wrap(lambda *a: jax.jvp(gradient, a[:2], a[2:]))(x, w, dx, dw),
+                "reverse over reverse": wrap(jax.grad(steepness, 1))(x, w, dx, dw),
+                "forward over forward": wrap(jax.jacfwd(along, (0, 1)))(x, w, dx, dw),
+                "jacobians": wrap(jax.jacrev(multiply, (0, 1)))(x, w),
+            }
+
+        for found, expected in zip(*(jax.tree.leaves(all_derivatives(m)) for m in (models.product, jnp.matmul)), strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(("inputs", "outputs", "times"), [(40, 10, 1), (40, 1, 0), (784, 128, 0), (12, 10, 0)])
+def test_which_products_are_turned(inputs, outputs, times):
+    gradient = jax.grad(lambda w, x: models.product(x, w).sum())
+    assert turned(gradient, jnp.ones((inputs, outputs)), jnp.ones((2, inputs))) == times * (jax.default_backend() == "cpu")
+
+
+def test_inputs_that_are_not_differentiated_by_cost_nothing():
+    x, w = jnp.ones((2, 40)), jnp.ones((40, 10))
+    assert str(jax.make_jaxpr(jax.grad(lambda w: models.product(x, w).sum()))(w)).count("dot_general") == 2
