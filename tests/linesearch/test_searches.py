@@ -177,7 +177,7 @@ def test_armijo_equals_its_transcription(name, c):
         assert found.evaluations == tried + 1  # and φ(0) with φ′(0)
 
 
-@pytest.mark.parametrize("method", ["brent", "golden"])
+@pytest.mark.parametrize("method", ["brent", pytest.param("golden", marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", PHIS)
 def test_exact_search_ends_at_a_minimum_below_the_start(name, method):
     phi, slope = numbered(name)

@@ -48,7 +48,7 @@ def test_closed_forms(optimizer, expected):
 def settings():
     for name, entry in CATALOG.items():
         for i, setting in enumerate((entry.settings, *entry.variants)):
-            yield pytest.param(entry, setting, id=f"{name}-{i}")
+            yield pytest.param(entry, setting, id=f"{name}-{i}", marks=[pytest.mark.long] * (i > 0))
 
 
 @pytest.mark.parametrize(("entry", "setting"), list(settings()))

@@ -135,6 +135,7 @@ def test_callbacks_come_at_each_epoch(problems):
     assert seen == [0, *ENDS]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sampler", [jc.samplers.uniform(), jc.samplers.shuffle(reshuffle=False), jc.samplers.importance()])
 def test_every_sampler_takes_it(problems, sampler):
     sizes = jc.schedules.batch_size.stages([(10, 2), (16, 3)])
