@@ -31,12 +31,12 @@ def script(name: str, *arguments: str) -> dict:
 def epochs(row: str, rounds: int, starts: int) -> dict:
     """Milliseconds of epochs, watched and not; the process is started afresh a few times.
 
-    A program is fast or slow for as long as it lives, by where its memory lies: what varies is the process, so there is one
-    number for each, the median of its rounds.
+    Rounds of one process may depend on each other, by where its memory lies: so there is one number for each process, the
+    median of its rounds, and the interval is that of the processes' median.
     """
     parts = [script("watched", row, str((rounds + i) // starts)) for i in range(starts)]
     samples = {side: [part["milliseconds"][side] for part in parts] for side in parts[0]["milliseconds"]}
-    costs = [100 * (np.median(np.divide(*map(np.asarray, pair))) - 1) for pair in zip(*samples.values(), strict=True)]
+    costs = [100 * (np.median(np.divide(a, b)) - 1) for a, b in zip(samples["watched"], samples["unwatched"], strict=True)]
     return parts[0] | {"milliseconds": samples, "costs": costs}
 
 

@@ -60,7 +60,8 @@ def options(wanted: Options) -> dict[str, Any]:
     others = {name: value for name, value in wanted if not name.startswith("xla_cpu_")}
     if jax.default_backend() != "cpu":
         return others
-    return dict(wanted) if _known(USUAL if set(wanted) <= set(USUAL) else wanted) else others
+    known = (set(wanted) <= set(USUAL) and _known(USUAL)) or _known(wanted)
+    return dict(wanted) if known else others
 
 
 @functools.cache

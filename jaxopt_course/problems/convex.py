@@ -89,7 +89,7 @@ def newton(where: str, coordinates: Coordinates, loss: ScoreLoss, contrasts: np.
         curvature = loss.curvature(scores(z))
         return lambda v: (g.T @ (curvature(scores(v)) @ contrasts) / n + penalty * v.reshape(shape)).ravel()
 
-    last = [np.zeros(0), hessian(np.zeros(shape))]  # SciPy asks for many products at one point
+    last = [np.zeros(shape).ravel(), hessian(np.zeros(shape))]  # SciPy asks for many products at one point
 
     def product(z, v):
         if not np.array_equal(z, last[0]):

@@ -41,8 +41,8 @@ KIND_OF_LOSS: dict[Any, str] = {
 class Initialize:
     """A problem's ``init(key)``: the model's, for inputs of this shape. Compiled once for all equal problems.
 
-    The program runs once, so the compiler is told not to optimise it; that makes a cold start about five times faster. Whoever
-    needs more than parameters can make it part of a larger program: it is ``traceable``.
+    The program runs once, so the compiler is told not to optimise it; that makes a cold start about five times faster. It is
+    ``traceable``: a function of the key alone, which training makes part of a larger program, the run's start.
     """
 
     traceable: ClassVar[bool] = True

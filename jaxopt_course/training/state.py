@@ -53,8 +53,8 @@ def owned(state: TrainState) -> TrainState:
 def _strong(leaf: Any) -> Any:
     """A weakly typed leaf would not be one any more after the first step, and retrace the second."""
     if isinstance(leaf, jax.Array):
-        return jnp.asarray(leaf, leaf.dtype) if leaf.weak_type else leaf
-    return np.asarray(leaf, jnp.result_type(leaf))
+        return jnp.asarray(leaf, leaf.dtype) if getattr(leaf, "weak_type", False) else leaf  # a key has no such thing
+    return np.array(leaf, jnp.result_type(leaf))  # a copy: JAX may alias NumPy's memory, whatever it is told
 
 
 def check_state(where: str, problem: Problem, optimizer: optax.GradientTransformation, state: Any) -> TrainState:
@@ -152,7 +152,7 @@ def as_seed(where: str, key: Any) -> np.int64 | Key:
     accepted = "an integer or one JAX key"
     if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
         try:
-            return np.int64(key)
+            return np.int64(int(key))
         except OverflowError:
             raise ValueError(f"{where}: key must be {accepted}, of 64 bits at most; got {key!r}") from None
     if not isinstance(key, (jax.Array, np.ndarray)):
@@ -167,8 +167,13 @@ def as_seed(where: str, key: Any) -> np.int64 | Key:
     return jnp.asarray(key)
 
 
-def _key(seed: Any) -> Key:
-    return seed if jnp.issubdtype(seed.dtype, jax.dtypes.prng_key) else jax.random.key(seed)
+def _key(seed: Any, implementation: str | None = None) -> Key:
+    return seed if jnp.issubdtype(seed.dtype, jax.dtypes.prng_key) else jax.random.key(seed, impl=implementation)
+
+
+def _implementation() -> str:
+    """Of keys: an argument of programs that make one, for JAX does not tell programs apart by this setting."""
+    return jax.config.jax_default_prng_impl  # type: ignore[attr-defined]  # the flags of Config are made at run time
 
 
 def begin(problem: Problem, seed: np.int64 | Key) -> tuple[Any, Any, Key]:
@@ -177,21 +182,25 @@ def begin(problem: Problem, seed: np.int64 | Key) -> tuple[Any, Any, Key]:
     One program, if the start is one of ours; a start of the user's may do anything, and is called as it is.
     """
     if getattr(problem.init, "traceable", False):
-        return _begin(problem.init, seed)
+        return _begin(problem.init, _implementation(), seed)
     init_key, run_key = split(seed)
     return (*problem.init(init_key), run_key)
 
 
-@compiled(ONCE, static_argnums=0)
-def _begin(init: Callable[[Key], tuple[Any, Any]], seed: np.int64 | Key) -> tuple[Any, Any, Key]:
-    init_key, run_key = jax.random.split(_key(seed))
+@compiled(ONCE, static_argnums=(0, 1))
+def _begin(init: Callable[[Key], tuple[Any, Any]], implementation: str, seed: np.int64 | Key) -> tuple[Any, Any, Key]:
+    init_key, run_key = jax.random.split(_key(seed, implementation))
     return (*init(init_key), run_key)
 
 
-@compiled(ONCE)
 def split(seed: np.int64 | Key) -> tuple[Key, Key]:
     """Two keys: for the start, and for the run."""
-    return tuple(jax.random.split(_key(seed)))
+    return _split(_implementation(), seed)
+
+
+@compiled(ONCE, static_argnums=0)
+def _split(implementation: str, seed: np.int64 | Key) -> tuple[Key, Key]:
+    return tuple(jax.random.split(_key(seed, implementation)))
 
 
 def _outline(state: Any) -> str:

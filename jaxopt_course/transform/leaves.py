@@ -20,7 +20,7 @@ from jaxopt_course.types import Params, real_dtype
 
 __all__ = ["cast_like", "check_floating", "check_same_tree", "map_leaves", "scale_leaves", "zeros_like"]
 
-TOGETHER = 32  # leaves of a shape that share a program, if there are so many: a call costs as much as tracing an equation
+TOGETHER = 32  # traced leaves of a shape that share a call, if there are so many: it costs little more than a call of one
 
 
 def _is_none(leaf: Any) -> bool:
@@ -32,25 +32,27 @@ def _widen(array: jax.Array) -> jax.Array:
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _apply(equation, static, rows, scalars):
-    """One program for some leaves; ``rows``: of each leaf the gradient and its accumulators."""
-    return [_apply_one(equation, dict(static), row, scalars) for row in rows]
-
-
-def _apply_one(equation, static, row, scalars):
+def _apply(equation, static, row, scalars):
+    """The equation for one leaf; ``row``: its gradient and its accumulators."""
     dtype = real_dtype(row)
     scalars = {name: value.astype(dtype) for name, value in scalars.items()}
-    new = equation(*map(_widen, row), **scalars, **static)
+    new = equation(*map(_widen, row), **scalars, **dict(static))
     return [n.astype(o.dtype) for n, o in zip(new, row, strict=True)]
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _apply_together(equation, static, rows, scalars):
+    return [_apply(equation, static, row, scalars) for row in rows]
+
+
 def _together(leaves: list[Any]) -> list[list[int]]:
-    """Which leaves share a program: as many as there are of a shape and dtype, ``TOGETHER`` at a time; what is left, alone."""
-    alike = collections.defaultdict(list)
+    """Which traced leaves share a call: as many as there are of a shape and dtype, ``TOGETHER`` at a time; the rest, alone."""
+    alike, groups = collections.defaultdict(list), []
     for i, leaf in enumerate(leaves):
-        if leaf is not None:
-            alike[np.shape(leaf), getattr(leaf, "dtype", None)].append(i)
-    groups = []
+        if isinstance(leaf, Tracer):
+            alike[leaf.shape, leaf.dtype].append(i)
+        elif leaf is not None:  # not traced: each may be on a device of its own
+            groups.append([i])
     for indices in alike.values():
         whole = len(indices) // TOGETHER * TOGETHER
         groups += [indices[i : i + TOGETHER] for i in range(0, whole, TOGETHER)] + [[i] for i in indices[whole:]]
@@ -90,7 +92,10 @@ def map_leaves(equation: Callable[..., Any], grads: Any, *accumulators: Any, **o
         check_same_tree("update: gradients", grads, "the optimizer's state", tree)
     rows: list[Any] = [*zip(leaves, *(treedef.flatten_up_to(tree) for tree in accumulators), strict=True)]
     for group in _together(leaves):
-        for i, row in zip(group, _apply(equation, static, [rows[i] for i in group], scalars), strict=True):
+        if len(group) == 1:
+            rows[group[0]] = _apply(equation, static, rows[group[0]], scalars)
+            continue
+        for i, row in zip(group, _apply_together(equation, static, [rows[i] for i in group], scalars), strict=True):
             rows[i] = row
     columns = zip(*rows, strict=True) if rows else [()] * (1 + len(accumulators))
     return tuple(treedef.unflatten(column) for column in columns)

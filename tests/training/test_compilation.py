@@ -14,6 +14,7 @@ import optax
 import pytest
 
 import jaxopt_course as jc
+from jaxopt_course.training.state import owned
 
 
 @pytest.fixture
@@ -127,8 +128,9 @@ print(*compiled)
 """
 
 
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="elsewhere there are no options to ask for")
 def test_a_cold_fit_compiles_a_start_an_evaluation_and_the_training():
-    """And once an empty function, to learn which options XLA knows. Each program more would cost a newcomer 20 ms."""
+    """And before them an empty function, to learn which options XLA knows. Each program more would cost a newcomer 20 ms."""
     environment = {**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "false"}
     out = subprocess.run([sys.executable, "-c", COLD], check=True, env=environment, capture_output=True, text=True).stdout
     assert out.split() == ["jit(<lambda>)", "jit(_begin)", "jit(evaluate)", "jit(run_chunk)"]
@@ -145,3 +147,24 @@ def test_the_start_is_the_one_of_jax_random_key(seed, x64):
         jax.tree.map(np.testing.assert_array_equal, state.params, problem.init(first)[0])
         same = jc.init_state(problem, jc.sgd(0.1), jax.random.key(seed))
         jax.tree.map(np.testing.assert_array_equal, state.params, same.params)
+
+
+def test_keys_are_of_the_implementation_that_is_set_now(problems):
+    """JAX does not compile anew when it changes."""
+    for problem in (jc.problems.digits(model="softmax"), problems.model("plain", n=44)):
+        for implementation in ("threefry2x32", "rbg", "threefry2x32"):
+            with jax.default_prng_impl(implementation):
+                assert jc.init_state(problem, jc.sgd(0.1), 3).key.dtype == jax.random.key(3).dtype
+
+
+def test_keys_in_an_optimizers_state_are_left_alone(problem):
+    noisy = optax.chain(optax.add_noise(0.1, 0.5, jax.random.key(1)), optax.sgd(0.01))
+    assert jc.fit(problem, noisy, batch_size=10, steps=3).steps == 3
+
+
+def test_a_state_of_numpy_arrays_is_copied(problem):
+    room = np.zeros(2**12 + 16, np.float32)  # JAX aliases what lies at a multiple of 64 bytes
+    w = room[-room.ctypes.data % 64 // 4 :][: 2**12]
+    own = owned(jc.init_state(problem, jc.sgd(0.01))._replace(params={"w": w}))
+    w[0] = 77.0
+    assert own.params["w"][0] == 0
