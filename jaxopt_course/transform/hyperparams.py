@@ -93,9 +93,9 @@ class HyperparamsState:
 
 
 def _as_float(number: Any) -> jax.Array:
-    """In the default float dtype; NumPy's and Python's are sent as they are, where jnp.asarray would compile a program."""
+    """In the default float dtype; a copy of NumPy's and Python's is sent, where jnp.asarray would compile a program."""
     dtype = jnp.result_type(float)
-    return jnp.asarray(number, dtype) if isinstance(number, jax.Array) else jax.device_put(np.asarray(number, dtype))
+    return jnp.asarray(number, dtype) if isinstance(number, jax.Array) else jax.device_put(np.array(number, dtype))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

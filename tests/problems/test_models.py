@@ -337,3 +337,12 @@ def test_which_products_are_turned(inputs, outputs, times):
 def test_inputs_that_are_not_differentiated_by_cost_nothing():
     x, w = jnp.ones((2, 40)), jnp.ones((40, 10))
     assert str(jax.make_jaxpr(jax.grad(lambda w: models.product(x, w).sum()))(w)).count("dot_general") == 2
+
+
+@pytest.mark.parametrize("dtypes", [(jnp.float16, jnp.bfloat16), (jnp.int32, jnp.float32), (jnp.bfloat16, jnp.bfloat16)])
+def test_products_of_other_dtypes_and_axes_are_differentiated_like_any(dtypes):
+    for size in [(3, 40), (2, 3, 40)]:
+        x, w = jnp.ones(size, dtypes[0]), jnp.ones((40, 4), dtypes[1])
+        found, expected = (jax.grad(lambda w, m=m: m(x, w).sum())(w) for m in (models.product, jnp.matmul))
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)

@@ -168,3 +168,9 @@ def test_a_state_of_numpy_arrays_is_copied(problem):
     own = owned(jc.init_state(problem, jc.sgd(0.01))._replace(params={"w": w}))
     w[0] = 77.0
     assert own.params["w"][0] == 0
+
+
+def test_a_seed_of_more_than_64_bits_is_refused_whoever_has_it(problem):
+    for seed in (2**63, np.uint64(2**63)):
+        with pytest.raises(ValueError, match="64 bits at most"):
+            jc.init_state(problem, jc.sgd(0.1), seed)

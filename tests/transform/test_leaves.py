@@ -1,5 +1,9 @@
 """An equation for one array, applied to trees."""
 
+import os
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -74,3 +78,18 @@ def test_mismatches_name_the_leaf():
         map_leaves(decayed, {"a": {"b": jnp.ones(2)}}, {"a": {"b": jnp.ones(3)}}, rate=0.5, flip=False)
     with pytest.raises(ValueError, match=r"differ in structure: only the optimizer's state has \['c'\]"):
         map_leaves(decayed, {"a": jnp.ones(2)}, {"a": jnp.ones(2), "c": jnp.ones(1)}, rate=0.5, flip=False)
+
+
+DEVICES = """
+import jax, jax.numpy as jnp
+import jaxopt_course as jc
+
+params = [jax.device_put(jnp.ones(3), jax.devices()[i % 2]) for i in range(64)]
+updates, _ = jc.sgd(0.1).update(params, jc.sgd(0.1).init(params), params)
+assert [u.devices() for u in updates] == [p.devices() for p in params]
+"""
+
+
+def test_outside_of_a_trace_leaves_stay_on_their_devices():
+    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
+    subprocess.run([sys.executable, "-c", DEVICES], check=True, env=environment)
