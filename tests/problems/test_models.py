@@ -343,6 +343,6 @@ def test_inputs_that_are_not_differentiated_by_cost_nothing():
 def test_products_of_other_dtypes_and_axes_are_differentiated_like_any(dtypes):
     for size in [(3, 40), (2, 3, 40)]:
         x, w = jnp.ones(size, dtypes[0]), jnp.ones((40, 4), dtypes[1])
-        found, expected = (jax.grad(lambda w, m=m: m(x, w).sum())(w) for m in (models.product, jnp.matmul))
+        found, expected = (jax.grad(lambda w, x, m=m: m(x, w).sum())(w, x) for m in (models.product, jnp.matmul))
         assert found.dtype == expected.dtype
         np.testing.assert_array_equal(found, expected)
