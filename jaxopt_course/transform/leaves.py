@@ -31,8 +31,7 @@ def _widen(array: jax.Array) -> jax.Array:
     return array.astype(jnp.promote_types(array.dtype, jnp.float32))
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _apply(equation, static, row, scalars):
+def _leaf(equation, static, row, scalars):
     """The equation for one leaf; ``row``: its gradient and its accumulators."""
     dtype = real_dtype(row)
     scalars = {name: value.astype(dtype) for name, value in scalars.items()}
@@ -40,9 +39,13 @@ def _apply(equation, static, row, scalars):
     return [n.astype(o.dtype) for n, o in zip(new, row, strict=True)]
 
 
+_apply = jax.jit(_leaf, static_argnums=(0, 1))
+_inlined = jax.jit(_leaf, static_argnums=(0, 1), inline=True)  # traced once, too; calls inside calls compile slowly
+
+
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _apply_together(equation, static, rows, scalars):
-    return [_apply(equation, static, row, scalars) for row in rows]
+    return [_inlined(equation, static, row, scalars) for row in rows]
 
 
 def _together(leaves: list[Any]) -> list[list[int]]:
