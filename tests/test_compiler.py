@@ -43,6 +43,14 @@ def test_options_that_xla_has_forgotten_are_left_out():
     assert compiler.options((("xla_cpu_no_such_option", "1"), *compiler.ONCE)) == {"xla_backend_optimization_level": 0}
 
 
+@on_a_cpu
+def test_one_forgotten_option_takes_no_others_with_it(monkeypatch):
+    monkeypatch.setattr(compiler, "USUAL", (("xla_cpu_no_such_option", 1), *compiler.USUAL))
+    compiler.options.cache_clear()
+    assert compiler.options(compiler.ONCE) == dict(compiler.ONCE)
+    compiler.options.cache_clear()
+
+
 def test_an_accelerator_gets_none_of_a_cpus(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     compiler.options.cache_clear()

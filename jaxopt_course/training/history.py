@@ -65,24 +65,25 @@ class Log:
         names = self.evaluations[0][1] if self.evaluations else {}
         validation = {f"validation_{k}": np.array([float(v[k]) for _, v in self.evaluations]) for k in names}
         coordinates = {
-            "step": steps,
+            "step": ("step", steps),
             "step_epoch": ("step", self.plan.epochs(steps)),
             "examples": ("step", self.plan.examples(steps)),
             "gradient_evaluations": ("step", gradients[1:]),
             "seconds": ("step", self._seconds(steps)),
-            "epoch": self.plan.epochs(evaluated),
+            "epoch": ("epoch", self.plan.epochs(evaluated)),
             "epoch_step": ("epoch", evaluated),
             "epoch_examples": ("epoch", self.plan.examples(evaluated)),
             "epoch_gradient_evaluations": ("epoch", gradients[evaluated - self.first_step]),
             "epoch_seconds": ("epoch", self._seconds(evaluated)),
         }
         variables = {k: labelled(k, v) for k, v in columns.items()} | {k: ("epoch", v) for k, v in validation.items()}
-        dataset = xr.Dataset(variables, coordinates, attributes)
-        for name, variable in dataset.variables.items():
-            variable.attrs |= self.probes.get(str(name), {"description": _describe(str(name))})
-            if name in UNITS:
-                variable.attrs["units"] = UNITS[str(name)]
-        return dataset
+        described = lambda table: {k: xr.Variable(dims, v, self._attributes(k)) for k, (dims, v) in table.items()}
+        return xr.Dataset(described(variables), described(coordinates), attributes)
+
+    def _attributes(self, name: str) -> dict[str, Any]:
+        """What a variable is, and its unit: as its probe says, if it is one's."""
+        units = {"units": UNITS[name]} if name in UNITS else {}
+        return self.probes.get(name, {"description": _describe(name)}) | units
 
     def _seconds(self, steps: np.ndarray) -> np.ndarray:
         """Seconds of training after each step, linear between the moments when the host looked."""

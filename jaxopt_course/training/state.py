@@ -22,7 +22,6 @@ __all__ = [
     "as_key",
     "as_seed",
     "as_transformation",
-    "begin",
     "check_state",
     "init_state",
     "owned",
@@ -39,7 +38,7 @@ def init_state(problem: Problem, optimizer: optax.GradientTransformation, key: i
         problem, optimizer: what to train, and how.
         key: an integer or a JAX key: split into one for the parameters and one for order and dropout.
     """
-    params, model_state, run_key = begin(problem, as_seed("init_state", key))
+    params, model_state, run_key = _started(problem, as_seed("init_state", key))
     return owned(TrainState(params, model_state, optimizer.init(params), run_key, jax.device_put(np.int32(0))))
 
 
@@ -148,7 +147,7 @@ def as_key(where: str, key: Any) -> Key:
 
 
 def as_seed(where: str, key: Any) -> np.int64 | Key:
-    """What :func:`begin` and :func:`split` take, of an integer, a typed JAX key, or an old-style one."""
+    """What programs that make keys take, of an integer, a typed JAX key, or an old-style one."""
     accepted = "an integer or one JAX key"
     if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
         try:
@@ -176,7 +175,7 @@ def _implementation() -> str:
     return jax.config.jax_default_prng_impl  # type: ignore[attr-defined]  # the flags of Config are made at run time
 
 
-def begin(problem: Problem, seed: np.int64 | Key) -> tuple[Any, Any, Key]:
+def _started(problem: Problem, seed: np.int64 | Key) -> tuple[Any, Any, Key]:
     """A run's parameters, model state and key.
 
     One program, if the start is one of ours; a start of the user's may do anything, and is called as it is.

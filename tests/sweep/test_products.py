@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxopt_course.problems import models
 from jaxopt_course.sweep.products import lanes_first
 
 X = jax.random.normal(jax.random.key(0), (5, 3, 4))
@@ -33,9 +34,9 @@ def test_results_are_the_same(function):
     jax.tree.map(lambda a, d: np.testing.assert_allclose(a, d, rtol=2e-5, atol=1e-6), actual, desired)
 
 
-def products(function):
+def products(function, w=W):
     """The shapes of the first operands of all products."""
-    program = jax.make_jaxpr(lambda w: lanes_first(jax.vmap(function), [True], w))(W)
+    program = jax.make_jaxpr(lambda w: lanes_first(jax.vmap(function), [True], w))(w)
     return [e.invars[0].aval.shape for e in program.eqns if e.primitive.name == "dot_general"]
 
 
@@ -46,3 +47,8 @@ def test_the_lanes_kernels_are_first():
     assert products(FUNCTIONS["a deeper layer"]) == [W.shape, (7, 6, 2)]
     shared = lambda w: (X[0] @ X[1].T).sum() + w.sum()
     assert products(shared) == [X[0].shape]
+
+
+def test_so_are_those_of_models_which_have_a_derivative_of_their_own():
+    x, kernels = jnp.ones((3, 40)), jnp.ones((7, 40, 2))
+    assert products(lambda kernel: models.product(x, kernel), kernels) == [kernels.shape]

@@ -295,6 +295,16 @@ def test_numpy_trees_do_not_warn():
     assert updates["w"].dtype == jnp.float32
 
 
+def test_a_hyperparameter_in_numpys_memory_is_copied():
+    memory = np.zeros(32, np.float32)
+    aligned = -memory.ctypes.data % 64 // 4  # JAX takes over memory that lies so
+    rate = memory[aligned : aligned + 1].reshape(())
+    rate[...] = 0.5
+    state = jc.sgd(rate).init(PARAMS)
+    rate[...] = 5.0
+    assert state.hyperparams["learning_rate"] == 0.5
+
+
 def test_setting_needs_a_state_with_hyperparameters():
     with pytest.raises(ValueError, match="opt_state must be the state of an optimizer with hyperparameters, as result"):
         jc.set_hyperparams(object(), learning_rate=0.1)

@@ -158,7 +158,9 @@ class Plan:
         return Rows(indices, weights if factors is None else weights * factors[indices])
 
     def _stages(self, steps: Any) -> Stage:
-        """The stage of each step, as a tuple of arrays."""
+        """The stage of each step, as a tuple of arrays; of numbers, if there is one only."""
+        if len(self.stages) == 1:
+            return self.stages[0]
         columns = Stage(*np.array(self.stages, np.int64).T)
         which = np.searchsorted(columns.step, np.asarray(steps), side="right") - 1
         return Stage(*(column[which] for column in columns))
