@@ -41,7 +41,9 @@ def checks(record: dict) -> str:
     """The table of ``cold`` and ``overhead``: what, ours, against, ratio or difference, promised."""
     lines = ["| | ours | against | | promised |", "|---|---:|---:|---:|---:|"]
     lines += ["| " + " | ".join(line) + " |" for line in record["table"]]
-    return "\n".join([*lines, "", _origin(record, f"medians of {record['rounds']} interleaved rounds (range)")])
+    rounds = f"medians of {record['rounds']} interleaved rounds"
+    how = f"{rounds} in {record['starts']} processes" if "starts" in record else f"{rounds} (range)"
+    return "\n".join([*lines, "", _origin(record, how)])
 
 
 def sweeps(record: dict) -> str:

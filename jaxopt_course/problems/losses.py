@@ -189,7 +189,7 @@ def zero_one(outputs: Float[Array, " batch *classes"], batch: Batch) -> Float[Ar
 
 
 def accuracy(outputs: Float[Array, "batch classes"], batch: Batch) -> Float[Array, " batch"]:
-    """1 where the highest score is the label's; of equal scores the first counts as the highest [A4].
+    """1 where the highest score is the label's; of equal scores the first counts as the highest, beside NaN none does [A4].
 
     Args:
         outputs: scores or logits, ``[B, K]``.

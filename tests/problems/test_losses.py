@@ -133,6 +133,11 @@ def test_of_equal_scores_the_first_is_predicted_so_a_constant_model_is_not_alway
     assert call(losses.accuracy, scores, labels).tolist() == [1, 0, 0]
 
 
+def test_nothing_is_predicted_where_a_score_is_not_a_number():
+    scores = jnp.array([[jnp.nan, 1.0], [jnp.nan, 1.0], [0.0, 1.0]])
+    assert losses.accuracy(scores, {"y": jnp.array([0, 1, 1])}).tolist() == [0, 0, 1]
+
+
 def test_squared_error_moves_continuously_with_the_weights_and_zero_one_only_at_flips():
     x, y = jnp.array([1.0, -2.0, 0.5]), jnp.array([1, -1, -1])
     weights = jnp.linspace(-1.0, 1.0, 2001)
