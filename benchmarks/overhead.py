@@ -1,4 +1,4 @@
-"""What the comfort costs: ``python -m benchmarks.overhead [--rounds 120] [--starts 15]``.
+"""What the comfort costs: ``python -m benchmarks.overhead [--rounds 160] [--starts 40]``.
 
 - History and progress: an epoch of ``fit`` with both, against one with neither (``scripts/watched.py``). The difference is
   smaller than the noise of one epoch, so there are many rounds in several processes, and the interval of the processes'
@@ -43,8 +43,8 @@ def epochs(row: str, rounds: int, starts: int) -> dict:
 def main() -> None:
     """Measure, print the table, store the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=120)
-    parser.add_argument("--starts", type=int, default=15, help="how often a process is started afresh")
+    parser.add_argument("--rounds", type=int, default=160)
+    parser.add_argument("--starts", type=int, default=40, help="how often a process is started afresh")
     parser.add_argument("--no-store", action="store_true", help="only print")
     arguments = parser.parse_args()
     record = machine.describe() | {"rounds": arguments.rounds, "starts": arguments.starts, "table": [], "epochs": {}}

@@ -152,6 +152,8 @@ def _array(where: str, name: str, value: Any) -> np.ndarray:
     if not (jnp.issubdtype(array.dtype, jnp.number) or array.dtype == bool):
         hint = "; np.unique(y, return_inverse=True) turns names into labels" if name.endswith("y") else ""
         raise TypeError(f"{where}: {name} must be numbers; got dtype {array.dtype}{hint}")
+    if np.iscomplexobj(array):
+        raise TypeError(f"{where}: {name} must be real numbers; got dtype {array.dtype}")
     if array.ndim == 0 or array.size == 0:
         raise ValueError(f"{where}: {name} must have at least one example; got shape {array.shape}")
     if _is_float(array):

@@ -140,6 +140,9 @@ class Problem:
 
     def __post_init__(self):
         if isinstance(self.metrics, Mapping):
+            for name, metric in self.metrics.items():
+                if not (isinstance(name, str) and callable(metric)):
+                    raise TypeError(f"Problem: metrics must be functions by name; got {metric!r} called {name!r}")
             object.__setattr__(self, "metrics", _MetricTable(tuple(self.metrics.items())))
         if not isinstance(self.data, Data):
             object.__setattr__(self, "data", Data(self.data))

@@ -12,6 +12,7 @@ import numpy as np
 import optax
 from jax.core import Tracer
 
+from jaxopt_course import checks
 from jaxopt_course.probes.definition import Probe, named
 from jaxopt_course.problems.objective import Objective, Problem
 from jaxopt_course.training.state import as_transformation, init_state, owned, with_probes
@@ -95,6 +96,7 @@ def make_step(
     (20, True)
     """
     optimizer = as_transformation("make_step", optimizer)
+    checks.check_bool("make_step", "donate", donate)
     if isinstance(problem, Problem):
         objective = problem.objective
     elif callable(problem):

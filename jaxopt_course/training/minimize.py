@@ -215,6 +215,8 @@ def _check_value(function: Any, point: Params) -> None:
             "minimize: function must be one that JAX can trace: of jax.numpy's functions, not NumPy's, without float(...) or "
             f"'if' on what depends on the parameters; {str(error).splitlines()[0]}"
         ) from error
+    if not (isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.floating)):
+        raise TypeError(f"minimize: function must return a real number; at the start it returns {value!r:.100}")
     if jnp.shape(value) != ():
         raise ValueError(f"minimize: function must return a scalar; at the start it returns shape {jnp.shape(value)}")
     if not bool(jnp.isfinite(value)):

@@ -169,6 +169,8 @@ def early_stopping(
     >>> print(early_stopping("accuracy", patience=3))
     no better validation accuracy for 3 evaluations
     """
+    if not isinstance(metric, str):
+        raise TypeError(f"early_stopping: metric must be a name, as 'loss'; got {metric!r} (patience is given by its name)")
     checks.check_number("early_stopping", "min_delta", min_delta, Interval(0))
     patience = checks.check_positive_integer("early_stopping", "patience", patience)
     return EarlyStopping(metric, patience, float(min_delta), types.falls(metric, falls, "early_stopping"))

@@ -97,6 +97,16 @@ def test_the_representation_counts_the_splits():
     assert repr(problem(data=Data(DATA, None, DATA), name="mine")) == "Problem(mine: 3 train, 3 test)"
 
 
+class Unhashable:
+    """A function that compares by value, and says nothing of its hash."""
+
+    def __call__(self, outputs, batch):
+        return outputs
+
+    def __eq__(self, other):
+        return True
+
+
 @pytest.mark.parametrize(
     ("changes", "kind", "message"),
     [
@@ -104,7 +114,9 @@ def test_the_representation_counts_the_splits():
         ({"loss": "mse"}, TypeError, "Problem: loss must be a function; got 'mse'"),
         ({"metrics": 3}, TypeError, "Problem: metrics must be a function; got 3"),
         ({"regularizer": 0.1}, TypeError, "Problem: regularizer must be a function; got 0.1"),
-        ({"metrics": {"a": []}}, TypeError, "must be hashable functions"),
+        ({"metrics": {"a": 3}}, TypeError, "Problem: metrics must be functions by name; got 3 called 'a'"),
+        ({"metrics": {1: len}}, TypeError, "Problem: metrics must be functions by name; got <.*len> called 1"),
+        ({"metrics": {"a": Unhashable()}}, TypeError, "must be hashable functions"),
         ({"data": {}}, ValueError, "Problem: data.train: no arrays"),
         ({"data": Data(DATA, {"x": jnp.zeros((0, 2))})}, ValueError, "Problem: data.validation: empty"),
         (

@@ -133,6 +133,11 @@ def test_bad_arguments_are_refused(problem, optimizer, message):
         jc.make_step(problem, optimizer)
 
 
+def test_whether_to_donate_is_true_or_false():
+    with pytest.raises(TypeError, match="make_step: donate must be True or False; got 'no'"):
+        jc.make_step(squares, jc.sgd(0.1), donate="no")  # pyright: ignore[reportArgumentType]  # as a careless user would
+
+
 @pytest.mark.parametrize(
     ("state", "batch", "message"),
     [

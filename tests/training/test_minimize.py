@@ -123,6 +123,8 @@ def test_the_history_names_the_coordinates_and_plots():
         ({"start": (1.0, "a")}, TypeError, "minimize: start must be numbers"),
         ({"start": None}, TypeError, "minimize: start must be numbers, or a pytree of arrays of them; got None"),
         ({"function": 3.0}, TypeError, "minimize: function must be a function of the parameters; got 3.0"),
+        ({"function": lambda x: None}, TypeError, "function must return a real number; at the start it returns None"),
+        ({"function": lambda x: 1j * x[0]}, TypeError, "must return a real number; at the start it returns Array(0.+3.j"),
         ({"function": lambda x: x}, ValueError, "must return a scalar; at the start it returns shape (2,)"),
         (
             {"function": lambda x: jnp.log(-(x[0] ** 2))},

@@ -186,6 +186,11 @@ def test_a_metric_falls_or_rises_by_its_name_or_by_word(problems, name, falls):
     assert result.evaluate("validation")[name] == pytest.approx(float(best), rel=1e-5)
 
 
+def test_a_number_is_no_metric():
+    with pytest.raises(TypeError, match=r"early_stopping: metric must be a name, as 'loss'; got 5 \(patience is"):
+        jc.stopping.early_stopping(5)  # pyright: ignore[reportArgumentType]  # as who thinks of patience first would
+
+
 def test_an_unknown_metric_is_refused_before_anything_compiles(problems, traced):
     with pytest.raises(ValueError, match=r"early stopping by unknown metric 'residul'; did you mean 'residual'\?"):
         jc.fit(problems.model(), jc.sgd(0.1), stop=jc.stopping.early_stopping("residul"))
