@@ -11,6 +11,7 @@ wants the gradient; many steps are one program; a population is the same program
 """
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 # Optimizers, their kernels, and their schedules
@@ -123,7 +124,7 @@ _LAZY = {  # what loads on first use: with `testing` comes chex
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return importlib.import_module(_LAZY[name])
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=sys.modules[__name__])
 
 
 def __dir__() -> list[str]:
