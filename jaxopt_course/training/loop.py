@@ -85,7 +85,7 @@ def make_step(
         A :class:`Step`: ``state = step.init(...)``, then ``state, report = step(state, batch)``.
 
     Raises:
-        TypeError: not a problem or function, or not a gradient transformation, or not probes.
+        TypeError: not a problem or function, or not a gradient transformation, or not probes; ``donate`` is no bool.
 
     >>> import jaxopt_course as jc
     >>> step = make_step(lambda w, batch: (batch - w) ** 2, jc.nesterov(0.1))

@@ -164,7 +164,7 @@ def early_stopping(
         A criterion, for ``stop=``.
 
     Raises:
-        TypeError, ValueError: a number outside its interval.
+        TypeError: ``metric`` is no name. TypeError, ValueError: a number outside its interval.
 
     >>> print(early_stopping("accuracy", patience=3))
     no better validation accuracy for 3 evaluations
