@@ -106,10 +106,11 @@ def supervised(
         A :class:`Problem`.
 
     Raises:
-        TypeError: ``loss`` is no function. ValueError: the labels do not suit the model or the loss, or the loss does not suit the model's outputs.
+        TypeError: ``loss`` is no function. ValueError: the labels do not suit the model or the loss, or the loss does not suit
+            the model's outputs.
     """
     if not (loss is None or callable(loss)):
-        raise TypeError(f"{where}: loss must be a function (outputs, batch) → [B], as those in jc.problems.losses; got {loss!r}")
+        raise TypeError(f"{where}: loss must be a function (outputs, batch) → [B], as in jc.problems.losses; got {loss!r}")
     model = as_model(where, model, outputs)
     x, y = data.train["x"], data.train["y"]
     init, apply = Initialize(model, x.shape[1:], x.dtype), Apply(model)
