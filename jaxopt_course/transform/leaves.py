@@ -31,21 +31,19 @@ def _widen(array: jax.Array) -> jax.Array:
     return array.astype(jnp.promote_types(array.dtype, jnp.float32))
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1), inline=True)  # calls inside calls compile slowly
 def _leaf(equation, static, row, scalars):
     """The equation for one leaf; ``row``: its gradient and its accumulators."""
-    dtype = real_dtype(row)
-    scalars = {name: value.astype(dtype) for name, value in scalars.items()}
     new = equation(*map(_widen, row), **scalars, **dict(static))
     return [n.astype(o.dtype) for n, o in zip(new, row, strict=True)]
 
 
-_apply = jax.jit(_leaf, static_argnums=(0, 1))
-_inlined = jax.jit(_leaf, static_argnums=(0, 1), inline=True)  # traced once, too; calls inside calls compile slowly
-
-
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _apply_together(equation, static, rows, scalars):
-    return [_inlined(equation, static, row, scalars) for row in rows]
+def _leaves(equation, static, rows, scalars):
+    """The equation for leaves of one shape and dtype; the scalars become arrays once, and not for each leaf."""
+    dtype, shape = real_dtype(rows), rows[0][0].shape
+    arrays = {name: jnp.broadcast_to(value.astype(dtype), shape) for name, value in scalars.items()}
+    return [_leaf(equation, static, row, arrays) for row in rows]
 
 
 def _together(leaves: list[Any]) -> list[list[int]]:
@@ -95,10 +93,7 @@ def map_leaves(equation: Callable[..., Any], grads: Any, *accumulators: Any, **o
         check_same_tree("update: gradients", grads, "the optimizer's state", tree)
     rows: list[Any] = [*zip(leaves, *(treedef.flatten_up_to(tree) for tree in accumulators), strict=True)]
     for group in _together(leaves):
-        if len(group) == 1:
-            rows[group[0]] = _apply(equation, static, rows[group[0]], scalars)
-            continue
-        for i, row in zip(group, _apply_together(equation, static, [rows[i] for i in group], scalars), strict=True):
+        for i, row in zip(group, _leaves(equation, static, [rows[i] for i in group], scalars), strict=True):
             rows[i] = row
     columns = zip(*rows, strict=True) if rows else [()] * (1 + len(accumulators))
     return tuple(treedef.unflatten(column) for column in columns)
