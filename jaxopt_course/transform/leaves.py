@@ -70,7 +70,7 @@ def map_leaves(equation: Callable[..., Any], grads: Any, *accumulators: Any, **o
         equation: a module-level function of arrays (it is the key of the trace cache).
         grads: tree of gradients.
         accumulators: trees of the same structure and shapes.
-        options: scalars (traced), and booleans, strings or None (static).
+        options: scalars (traced; the equation gets arrays of the leaf's shape), and booleans, strings or None (static).
 
     Returns:
         The tree of updates, followed by the new accumulators' trees.

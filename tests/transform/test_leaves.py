@@ -38,6 +38,15 @@ def test_an_equation_is_traced_once_for_equal_leaves(leaves):
     assert len(CALLS) == 1
 
 
+def test_a_number_becomes_an_array_once_for_the_leaves_of_a_call():
+    tree = {f"layer{i}": jnp.ones(3) for i in range(2 * TOGETHER)}
+    trace = jax.make_jaxpr(lambda t, rate: map_leaves(decayed, t, t, rate=rate, flip=True))(tree, jnp.array(0.5))
+    (call, again) = trace.eqns
+    (broadcast,) = (eqn for eqn in call.params["jaxpr"].eqns if eqn.primitive.name == "broadcast_in_dim")
+    assert broadcast.outvars[0].aval.shape == (3,)
+    assert again.params["jaxpr"] is call.params["jaxpr"]
+
+
 @pytest.mark.parametrize("transform", [jax.jit, lambda f: f])
 def test_many_leaves_of_several_shapes_each_get_their_own_result(transform):
     rng = np.random.default_rng(0)
