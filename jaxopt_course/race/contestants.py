@@ -54,6 +54,9 @@ def contestants(
         if not isinstance(optimizers, Iterable):
             raise TypeError(f"{where}: optimizers must be 'all', names, or name → function; got {optimizers!r}")
         names: Iterable[Any] = (optimizers,) if isinstance(optimizers, str) else tuple(optimizers)
+        for name in names:
+            if not isinstance(name, str):
+                raise TypeError(f"{where}: optimizers must be 'all', names, or name → function; got {name!r} among them")
         names = CATALOG if names == ("all",) else names
         found = [_by_name(where, name, grid) for name in dict.fromkeys(names)]
     if not found:
@@ -72,8 +75,8 @@ def contestants(
     return found
 
 
-def _by_name(where: str, name: Any, grid: tuple[float, ...] | None) -> Contestant:
-    if isinstance(name, str) and "." in name:
+def _by_name(where: str, name: str, grid: tuple[float, ...] | None) -> Contestant:
+    if "." in name:
         factory, own = foreign(where, name)
         return Contestant(name, factory, own if own and math.isnan(own[0]) else grid or own or GRID)
     if name not in CATALOG:

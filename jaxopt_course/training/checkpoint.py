@@ -166,8 +166,8 @@ def _write(where: str, path: Any, state: TrainState, settings: Mapping[str, Any]
 
 
 def _folder(where: str, path: Any) -> Path:
-    if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"{where}: path must be a path; got {path!r}")
+    if not isinstance(path, (str, os.PathLike)) or path == "":
+        raise TypeError(f"{where}: {'checkpoint' if where == 'fit' else 'path'} must be a path; got {path!r}")
     if (folder := Path(path).absolute()).exists() and not folder.is_dir():
         raise NotADirectoryError(f"{where}: a checkpoint is a folder; {path} is a file")
     return folder

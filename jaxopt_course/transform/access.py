@@ -33,6 +33,9 @@ def hyperparams(opt_state: OptState) -> dict[str, jax.Array]:
     Returns:
         Name → array.
 
+    Raises:
+        TypeError: an optimizer in the place of its state.
+
     >>> import jaxopt_course as jc
     >>> state = jc.sgd(jc.schedules.linear(1.0, 0.0, 10)).init(jnp.zeros(2))
     >>> hyperparams(state)
@@ -41,6 +44,8 @@ def hyperparams(opt_state: OptState) -> dict[str, jax.Array]:
     >>> {name: round(float(value), 2) for name, value in hyperparams(twice.init(jnp.zeros(2))).items() if "decay" in name}
     {'0/decay': 0.9, '1/decay': 0.99}
     """
+    if isinstance(opt_state, optax.GradientTransformation):
+        raise TypeError("hyperparams: opt_state must be an optimizer's state, as its init(params) gives; got an optimizer")
     values = {
         (path, *(str(key.key) for key in tail)): value
         for path, node in _nodes(opt_state)

@@ -248,6 +248,12 @@ BAD = {
     "optax's": ({"optimizers": ["lion"]}, ValueError, "race: unknown optimizer 'lion'; did you mean 'optax.lion'?"),
     "unknown optimizer": ({"optimizers": ["adm"]}, ValueError, "race: unknown optimizer 'adm'; did you mean 'adam'?"),
     "no optimizers": ({"optimizers": []}, ValueError, "race: no optimizers; give names from the catalog"),
+    "names in a list": (
+        {"optimizers": [["sgd"]]}, TypeError, "race: optimizers must be 'all', names, or name → function; got ['sgd'] am",
+    ),
+    "an optimizer for a name": (
+        {"optimizers": [jc.sgd(0.1)]}, TypeError, "name → function; got GradientTransformationExtraArgs(init=sgd(",
+    ),
     "no functions": ({"optimizers": {}}, ValueError, "race: no optimizers"),
     "an optimizer for a function": (
         {"optimizers": {"mine": jc.adam(0.1)}}, TypeError, "race: mine must be a function from a learning rate to an optim",

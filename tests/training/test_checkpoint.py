@@ -228,8 +228,10 @@ def test_bad_arguments_are_refused(tmp_path):
         jc.save(tmp_path / "file", small())
     with pytest.raises(TypeError, match=r"save: path must be a path; got 3"):
         jc.save(3, small())
-    with pytest.raises(TypeError, match=r"fit: path must be a path; got 3"):
+    with pytest.raises(TypeError, match=r"fit: checkpoint must be a path; got 3"):
         checkpointed.run(3)
+    with pytest.raises(TypeError, match=r"fit: checkpoint must be a path; got ''"):
+        checkpointed.run("")
     with pytest.raises(TypeError, match=r"save: state must be a TrainState, as result\.state is; got dict"):
         jc.save(tmp_path, {})
     with pytest.raises(TypeError, match=r"restore: like must be a TrainState, as jc\.init_state gives; got dict"):

@@ -88,6 +88,12 @@ def test_a_population_is_a_stack_of_states():
     np.testing.assert_allclose(jc.hyperparams(states)["learning_rate"], rates)
 
 
+def test_an_optimizer_is_no_state():
+    with pytest.raises(TypeError, match=r"hyperparams: opt_state must be an optimizer's state.*; got an optimizer"):
+        jc.hyperparams(jc.sgd(0.1))
+    assert jc.hyperparams(()) == {}
+
+
 def test_scheduled_numbers_are_set_by_path_and_the_schedule_itself_raises():
     tx = jc.adam(jc.schedules.exponential(0.1, 0.01))
     state = jc.set_hyperparams(tx.init(PARAMS), {"learning_rate/init_value": 0.4})
