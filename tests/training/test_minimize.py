@@ -116,7 +116,8 @@ def test_the_history_names_the_coordinates_and_plots():
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"steps": 0}, ValueError, "minimize: steps must be an integer >= 1; got 0"),
+        ({"steps": 0}, ValueError, "minimize: steps must be an integer from 1 to 2147483647; got 0"),
+        ({"steps": 2**31}, ValueError, "minimize: steps must be an integer from 1 to 2147483647; got 2147483648"),
         ({"start": (np.nan, 1.0)}, ValueError, "minimize: start must be finite; got [nan  1.]"),
         ({"start": "ab"}, TypeError, "minimize: start must be numbers, or a pytree of arrays of them; got 'ab'"),
         ({"start": {"w": (1.0, "a")}}, TypeError, "minimize: start['w'][1] must be numbers"),
