@@ -12,7 +12,7 @@ import jax
 import optax
 
 from jaxopt_course.optimizers.descent import scale_by_learning_rate
-from jaxopt_course.optimizers.moments import abs_square, root
+from jaxopt_course.optimizers.roots import abs_square, root
 from jaxopt_course.transform import chain, map_leaves, optimizer, zeros_like
 from jaxopt_course.types import NonNegative, Updates
 

@@ -18,14 +18,14 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_course.optimizers.descent import scale_by_learning_rate
-from jaxopt_course.optimizers.moments import abs_square, average, root
+from jaxopt_course.optimizers.roots import abs_square, root
 from jaxopt_course.transform import chain, map_leaves, optimizer, zeros_like
 from jaxopt_course.types import Decay, NonNegative, Updates
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Int
 
-__all__ = ["AdamState", "adam", "adamw", "corrected", "corrections", "scale_by_adam"]
+__all__ = ["AdamState", "adam", "adamw", "averages", "corrected", "corrections", "scale_by_adam"]
 
 
 class AdamState(NamedTuple):
@@ -36,10 +36,15 @@ class AdamState(NamedTuple):
     v: Updates
 
 
-def _adam(g, m, v, rest1, rest2, k, eps, eps_root):
-    m = average(m, g, rest1)
-    v = average(v, abs_square(g), rest2)
+def _adam(g, m, v, b1, rest1, b2, rest2, k, eps, eps_root):
+    m = b1 * m + rest1 * g
+    v = b2 * v + rest2 * abs_square(g)
     return k * m / root(v, eps, eps_root), m, v
+
+
+def averages(b1, b2):
+    """β₁, 1 − β₁, β₂, 1 − β₂: worked out here, once, and not for every leaf (compilers take their time to find that out)."""
+    return {"b1": b1, "rest1": 1 - b1, "b2": b2, "rest2": 1 - b2}
 
 
 def corrections(b1, b2, t):
@@ -110,7 +115,7 @@ def scale_by_adam(
         numbers = {"k": jnp.ones_like(b1), "eps": outer, "eps_root": inner}
         if bias_correction:
             numbers = corrected(b1, b2, t, outer, inner, eps_before_correction)
-        updates, m, v = map_leaves(_adam, updates, state.m, state.v, rest1=1 - b1, rest2=1 - b2, **numbers)
+        updates, m, v = map_leaves(_adam, updates, state.m, state.v, **averages(b1, b2), **numbers)
         return updates, AdamState(t, m, v)
 
     return optax.GradientTransformation(init, update)

@@ -14,7 +14,6 @@ import optax
 
 from jaxopt_course import checks
 from jaxopt_course.optimizers.descent import scale_by_learning_rate
-from jaxopt_course.optimizers.moments import average
 from jaxopt_course.transform import chain, map_leaves, optimizer, zeros_like
 from jaxopt_course.types import Decay, NonNegative, Updates
 
@@ -32,8 +31,8 @@ class AdamaxState(NamedTuple):
     u: Updates
 
 
-def _adamax(g, m, u, rest1, b2, eps, m_correction, eps_place):
-    m = average(m, g, rest1)
+def _adamax(g, m, u, b1, b2, eps, m_correction, eps_place):
+    m = b1 * m + (1 - b1) * g
     size = jnp.abs(g) + eps if eps_place == "maximum" else jnp.abs(g)
     u = jnp.maximum(b2 * u, size)
     return m / m_correction / (u + eps if eps_place == "denominator" else u), m, u
@@ -81,8 +80,7 @@ def scale_by_adamax(
 
     def update(updates, state, params=None):
         t = state.step + 1
-        numbers = {"rest1": 1 - b1, "b2": b2, "eps": eps, "eps_place": eps_place}
-        numbers["m_correction"] = 1 - b1 ** t.astype(b1.dtype)
+        numbers = {"b1": b1, "b2": b2, "eps": eps, "m_correction": 1 - b1 ** t.astype(b1.dtype), "eps_place": eps_place}
         updates, m, u = map_leaves(_adamax, updates, state.m, state.u, **numbers)
         return updates, AdamaxState(t, m, u)
 

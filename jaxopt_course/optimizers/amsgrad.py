@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax.numpy as jnp
 import optax
 
-from jaxopt_course.optimizers.adam import corrected, corrections
+from jaxopt_course.optimizers.adam import averages, corrected, corrections
 from jaxopt_course.optimizers.descent import scale_by_learning_rate
-from jaxopt_course.optimizers.moments import abs_square, average, root
+from jaxopt_course.optimizers.roots import abs_square, root
 from jaxopt_course.transform import chain, map_leaves, optimizer, zeros_like
 from jaxopt_course.types import Decay, NonNegative, Updates
 
@@ -34,9 +34,9 @@ class AmsgradState(NamedTuple):
     v_max: Updates
 
 
-def _amsgrad(g, m, v, v_max, rest1, rest2, k, eps, eps_root, v_correction):
-    m = average(m, g, rest1)
-    v = average(v, abs_square(g), rest2)
+def _amsgrad(g, m, v, v_max, b1, rest1, b2, rest2, k, eps, eps_root, v_correction):
+    m = b1 * m + rest1 * g
+    v = b2 * v + rest2 * abs_square(g)
     v_max = jnp.maximum(v_max, v if v_correction is None else v / v_correction)
     return k * m / root(v_max, eps, eps_root), m, v, v_max
 
@@ -94,14 +94,13 @@ def scale_by_amsgrad(
 
     def update(updates, state, params=None):
         t = state.step + 1
-        numbers = {"rest1": 1 - b1, "rest2": 1 - b2, "k": jnp.ones_like(b1)}
-        numbers |= {"eps": eps, "eps_root": eps_root, "v_correction": None}
+        numbers = {"k": jnp.ones_like(b1), "eps": eps, "eps_root": eps_root, "v_correction": None}
         if max_after_correction:
             m_correction, v_correction = corrections(b1, b2, t)
             numbers |= {"k": 1 / m_correction, "v_correction": v_correction}
         elif bias_correction:
             numbers |= corrected(b1, b2, t, eps, eps_root, eps_before_correction)
-        updates, *accumulators = map_leaves(_amsgrad, updates, *state[1:], **numbers)
+        updates, *accumulators = map_leaves(_amsgrad, updates, *state[1:], **averages(b1, b2), **numbers)
         return updates, AmsgradState(t, *accumulators)
 
     return optax.GradientTransformation(init, update)

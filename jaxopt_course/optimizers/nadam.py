@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_course.optimizers.descent import scale_by_learning_rate
-from jaxopt_course.optimizers.moments import abs_square, average, root
+from jaxopt_course.optimizers.roots import abs_square, root
 from jaxopt_course.transform import chain, map_leaves, optimizer, zeros_like
 from jaxopt_course.types import Decay, NonNegative, Updates
 
@@ -35,9 +35,9 @@ class NadamState(NamedTuple):
     v: Updates
 
 
-def _nadam(g, m, v, rest1, rest2, eps, eps_root, m_weight, g_weight, v_correction):
-    m = average(m, g, rest1)
-    v = average(v, abs_square(g), rest2)
+def _nadam(g, m, v, b1, b2, eps, eps_root, m_weight, g_weight, v_correction):
+    m = b1 * m + (1 - b1) * g
+    v = b2 * v + (1 - b2) * abs_square(g)
     m_bar = m_weight * m + g_weight * g
     return m_bar / root(v / v_correction, eps, eps_root), m, v
 
@@ -90,15 +90,13 @@ def scale_by_nadam(
         t = count.astype(b1.dtype)
         product = state.product.astype(b1.dtype) * momentum(t)
         numbers = {
-            "rest1": 1 - b1,
-            "rest2": 1 - b2,
             "m_weight": momentum(t + 1) / (1 - product * momentum(t + 1)),
             "g_weight": (1 - momentum(t)) / (1 - product),
             "v_correction": 1 - b2**t,
             "eps": eps,
             "eps_root": eps_root,
         }
-        updates, m, v = map_leaves(_nadam, updates, state.m, state.v, **numbers)
+        updates, m, v = map_leaves(_nadam, updates, state.m, state.v, b1=b1, b2=b2, **numbers)
         return updates, NadamState(count, product.astype(state.product.dtype), m, v)
 
     return optax.GradientTransformation(init, update)

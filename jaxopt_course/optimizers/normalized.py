@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_course.optimizers.descent import scale_by_learning_rate
-from jaxopt_course.optimizers.moments import abs_square, safe_sqrt
+from jaxopt_course.optimizers.roots import abs_square, safe_sqrt
 from jaxopt_course.transform import chain, map_leaves, optimizer
 from jaxopt_course.types import NonNegative, Updates, real_dtype
 

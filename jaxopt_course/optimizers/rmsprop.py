@@ -17,9 +17,9 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_course.optimizers.descent import scale_by_learning_rate
-from jaxopt_course.optimizers.moments import abs_square, average, root, safe_sqrt
 from jaxopt_course.optimizers.momentum import momentum as heavy_ball
 from jaxopt_course.optimizers.momentum import nesterov as accelerated
+from jaxopt_course.optimizers.roots import abs_square, root, safe_sqrt
 from jaxopt_course.transform import chain, map_leaves, optimizer, zeros_like
 from jaxopt_course.types import Decay, Fraction, NonNegative, Updates
 
@@ -41,26 +41,26 @@ class AdadeltaState(NamedTuple):
     d: Updates
 
 
-def _rmsprop(g, v, rest, eps, eps_root, correction):
-    v = average(v, abs_square(g), rest)
+def _rmsprop(g, v, decay, eps, eps_root, correction):
+    v = decay * v + (1 - decay) * abs_square(g)
     return g / root(_corrected(v, correction), eps, eps_root), v
 
 
-def _centred(g, v, mean, rest, eps, eps_root, correction):
-    v = average(v, abs_square(g), rest)
-    mean = average(mean, g, rest)
+def _centred(g, v, mean, decay, eps, eps_root, correction):
+    v = decay * v + (1 - decay) * abs_square(g)
+    mean = decay * mean + (1 - decay) * g
     variance = _corrected(v, correction) - abs_square(_corrected(mean, correction))
     return g / root(jnp.maximum(variance, 0), eps, eps_root), v, mean  # rounding can make it negative
 
 
-def _corrected(mean, correction):
-    return mean if correction is None else mean / correction
+def _corrected(average, correction):
+    return average if correction is None else average / correction
 
 
-def _adadelta(g, v, d, rest, eps):
-    v = average(v, abs_square(g), rest)
+def _adadelta(g, v, d, decay, eps):
+    v = decay * v + (1 - decay) * abs_square(g)
     step = safe_sqrt(d + eps) / safe_sqrt(v + eps) * g
-    d = average(d, abs_square(step), rest)
+    d = decay * d + (1 - decay) * abs_square(step)
     return step, v, d
 
 
@@ -111,7 +111,7 @@ def scale_by_rmsprop(
     def update(updates, state, params=None):
         t = None if state.step is None else state.step + 1
         outer, inner = (None, eps) if eps_inside_sqrt else (eps, None)
-        numbers = {"rest": 1 - decay, "eps": outer, "eps_root": inner}
+        numbers = {"decay": decay, "eps": outer, "eps_root": inner}
         numbers["correction"] = None if t is None else 1 - decay ** t.astype(decay.dtype)
         if centred:
             updates, v, mean = map_leaves(_centred, updates, state.v, state.mean, **numbers)
@@ -216,7 +216,7 @@ def scale_by_adadelta(decay: Decay = 0.95, eps: NonNegative = 1e-6, *, accumulat
         return AdadeltaState(v, zeros_like(params, accumulator_dtype, real=True))
 
     def update(updates, state, params=None):
-        updates, *accumulators = map_leaves(_adadelta, updates, *state, rest=1 - decay, eps=eps)
+        updates, *accumulators = map_leaves(_adadelta, updates, *state, decay=decay, eps=eps)
         return updates, AdadeltaState(*accumulators)
 
     return optax.GradientTransformation(init, update)

@@ -40,10 +40,15 @@ def _leaf(equation, static, row, scalars):
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _leaves(equation, static, rows, scalars):
-    """The equation for leaves of one shape and dtype; the scalars become arrays once, and not for each leaf."""
-    dtype, shape = real_dtype(rows), rows[0][0].shape
-    arrays = {name: jnp.broadcast_to(value.astype(dtype), shape) for name, value in scalars.items()}
-    return [_leaf(equation, static, row, arrays) for row in rows]
+    """The equation for leaves of one shape and dtype; if they are many, its scalars become arrays once, not for each leaf.
+
+    Compilers take their time to see that they are equal. Only our own equations are known to be elementwise; and for one leaf
+    XLA makes the faster kernels of scalars.
+    """
+    own = equation.__module__.startswith("jaxopt_course.")
+    dtype, shape = real_dtype(rows), rows[0][0].shape if own and len(rows) > 1 else ()
+    scalars = {name: jnp.broadcast_to(value.astype(dtype), shape) for name, value in scalars.items()}
+    return [_leaf(equation, static, row, scalars) for row in rows]
 
 
 def _together(leaves: list[Any]) -> list[list[int]]:
@@ -70,7 +75,7 @@ def map_leaves(equation: Callable[..., Any], grads: Any, *accumulators: Any, **o
         equation: a module-level function of arrays (it is the key of the trace cache).
         grads: tree of gradients.
         accumulators: trees of the same structure and shapes.
-        options: scalars (traced; the equation gets arrays of the leaf's shape), and booleans, strings or None (static).
+        options: scalars (traced), and booleans, strings or None (static).
 
     Returns:
         The tree of updates, followed by the new accumulators' trees.

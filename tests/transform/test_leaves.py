@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jaxopt_course as jc
 from jaxopt_course.transform import map_leaves, zeros_like
 from jaxopt_course.transform.leaves import TOGETHER
 
@@ -38,13 +39,26 @@ def test_an_equation_is_traced_once_for_equal_leaves(leaves):
     assert len(CALLS) == 1
 
 
-def test_a_number_becomes_an_array_once_for_the_leaves_of_a_call():
-    tree = {f"layer{i}": jnp.ones(3) for i in range(2 * TOGETHER)}
-    trace = jax.make_jaxpr(lambda t, rate: map_leaves(decayed, t, t, rate=rate, flip=True))(tree, jnp.array(0.5))
-    (call, again) = trace.eqns
-    (broadcast,) = (eqn for eqn in call.params["jaxpr"].eqns if eqn.primitive.name == "broadcast_in_dim")
-    assert broadcast.outvars[0].aval.shape == (3,)
-    assert again.params["jaxpr"] is call.params["jaxpr"]
+@pytest.mark.parametrize(("leaves", "shape"), [(2 * TOGETHER, (3,)), (1, ())])
+def test_numbers_of_our_equations_become_arrays_once_for_many_leaves_and_stay_numbers_for_one(leaves, shape):
+    tx, tree = jc.momentum(0.1, 0.9), [jnp.ones(3)] * leaves
+    trace = jax.make_jaxpr(lambda grads, state: tx.update(grads, state))(tree, tx.init(tree))
+    call = next(e.params["jaxpr"] for e in trace.eqns if e.params.get("name") == "_leaves")
+    products = [e.invars[0].aval.shape for e in call.eqns if e.primitive.name == "mul"]
+    assert products == [shape] * len(products)
+    assert len(products) == 2 * min(leaves, TOGETHER)
+    assert sum(e.primitive.name == "broadcast_in_dim" for e in call.eqns) == (0 if shape == () else 2)
+
+
+def normalized(g, eps):
+    return (g / jnp.sqrt(eps + jnp.mean(g * g, axis=-1))[..., None],)
+
+
+@pytest.mark.parametrize("leaves", [1, TOGETHER, TOGETHER + 1])
+def test_an_equation_of_a_users_gets_scalars_however_many_leaves_there_are(leaves):
+    update = jax.jit(lambda t: map_leaves(normalized, t, eps=jnp.array(0.0))[0])
+    for result in update([jnp.full((3, 3), 2.0)] * leaves):
+        np.testing.assert_allclose(result, jnp.ones((3, 3)), rtol=1e-6)
 
 
 @pytest.mark.parametrize("transform", [jax.jit, lambda f: f])

@@ -1,4 +1,4 @@
-"""What the adaptive methods share: moving averages, squares, and square roots that differentiate everywhere."""
+"""Squares and square roots that differentiate everywhere."""
 
 from __future__ import annotations
 
@@ -10,19 +10,7 @@ import jax.numpy as jnp
 if TYPE_CHECKING:
     from jaxtyping import Array, Float, Inexact
 
-__all__ = ["abs_square", "average", "root", "safe_sqrt"]
-
-
-def average(old: Inexact[Array, ...], new: Inexact[Array, ...], rest: Any) -> Inexact[Array, ...]:
-    """The moving average βa + (1 − β)x, as (a − wa) + wx with w = 1 − β, which is x itself where β = 0.
-
-    One number for each array, and not two: on many small arrays XLA's kernels take as long as they have operands. Give w
-    worked out for all of them: inside an equation it would be worked out for every leaf.
-
-    >>> average(jnp.array([4.0, 8.0]), jnp.array([8.0, 8.0]), 0.25)
-    Array([5., 8.], dtype=float32)
-    """
-    return rest * new + (old - rest * old)
+__all__ = ["abs_square", "root", "safe_sqrt"]
 
 
 def abs_square(x: Inexact[Array, ...]) -> Float[Array, ...]:
