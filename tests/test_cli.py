@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import functools
 import inspect
 import os
 import re
@@ -391,26 +393,47 @@ def test_interrupting_a_fit_ends_it_without_a_traceback(tmp_path, after):
     assert out == ""
 
 
-def test_ctrl_c_inside_jaxs_collection_hook_is_not_lost():
+@pytest.fixture
+def ctrl_c():
+    before = signal.signal(signal.SIGINT, cli._Interrupt()), signal.getsignal(signal.SIGALRM)
+    yield functools.partial(signal.raise_signal, signal.SIGINT)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGINT, before[0])
+    signal.signal(signal.SIGALRM, before[1])
+
+
+def test_ctrl_c_inside_jaxs_collection_hook_is_not_lost(ctrl_c):
     """What is raised in a garbage-collection hook is ignored, so the handler must wait until it is over."""
     survived = []
 
     def _xla_gc_callback():
-        signal.raise_signal(signal.SIGINT)
+        ctrl_c()
         survived.append(True)
 
     def work():
         _xla_gc_callback()
         time.sleep(5)
 
-    before = signal.signal(signal.SIGINT, cli._interrupt), signal.getsignal(signal.SIGALRM)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            work()
-    finally:
-        signal.signal(signal.SIGINT, before[0])
-        signal.signal(signal.SIGALRM, before[1])
+    with pytest.raises(KeyboardInterrupt):
+        work()
     assert survived
+
+
+def test_ctrl_c_that_others_swallow_is_raised_again(ctrl_c):
+    def work():
+        with contextlib.suppress(BaseException):
+            ctrl_c()
+        time.sleep(5)
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+
+
+def test_ctrl_c_that_has_come_to_our_own_code_is_raised_once(ctrl_c, monkeypatch):
+    monkeypatch.setitem(globals(), "__name__", "jaxopt_course.of_this_test")
+    with contextlib.suppress(KeyboardInterrupt):
+        ctrl_c()
+    time.sleep(3 * cli._Interrupt.PATIENCE)
 
 
 def test_an_optimizer_without_a_learning_rate_trains_and_refuses_one(capsys):

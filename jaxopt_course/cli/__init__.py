@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from typing import Any
+from types import FrameType
 
 import tyro
 
@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = {"race": race, "fit": fit, "sweep": sweep, "optimizers": optimizers, "problems": problems}
     own_process = arguments is None
     if own_process and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, _interrupt)
+        signal.signal(signal.SIGINT, _Interrupt())
     try:
         return tyro.extras.subcommand_cli_from_dict(commands, prog="jaxopt-course", description=__doc__, args=arguments)
     except KeyboardInterrupt as stop:
@@ -46,10 +46,29 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
 
 
-def _interrupt(number: int, frame: Any) -> None:
-    """Ctrl-C, which must not be lost: what is raised inside JAX's hook for garbage collection is ignored, so try again."""
-    if frame is not None and frame.f_code.co_name == "_xla_gc_callback" and hasattr(signal, "setitimer"):
-        signal.signal(signal.SIGALRM, _interrupt)
-        signal.setitimer(signal.ITIMER_REAL, 0.01)
-    else:
-        raise KeyboardInterrupt
+class _Interrupt:
+    """Ctrl-C, which must not be lost: what is raised inside the code of others may be swallowed there.
+
+    JAX has some bare ``except:`` in its tracing, and what is raised in its hook for garbage collection is ignored. So look a
+    moment later how far the exception has come (its traceback begins there); unless it is in our own code, raise it again.
+    """
+
+    PATIENCE = 0.1  # seconds
+
+    def __init__(self):
+        self.raised: KeyboardInterrupt | None = None
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if number != signal.SIGINT and self._has_come_out():
+            return
+        if hasattr(signal, "setitimer"):  # not on Windows
+            signal.signal(signal.SIGALRM, self)
+            signal.setitimer(signal.ITIMER_REAL, self.PATIENCE)
+            if frame is not None and frame.f_code.co_name == "_xla_gc_callback":  # Python would report it as ignored
+                return
+        self.raised = KeyboardInterrupt()
+        raise self.raised
+
+    def _has_come_out(self) -> bool:
+        reached = self.raised and self.raised.__traceback__
+        return bool(reached) and reached.tb_frame.f_globals.get("__name__", "").startswith("jaxopt_course")
