@@ -38,26 +38,40 @@ def _leaf(equation, static, row, scalars):
     return [n.astype(o.dtype) for n, o in zip(new, row, strict=True)]
 
 
+@jax.custom_jvp
+def _in_one_array(scalars):
+    """The same scalars, as parts of one array."""
+    array = jax.lax.optimization_barrier(jnp.stack([*scalars.values()]))
+    return {name: array[i] for i, name in enumerate(scalars)}
+
+
+@functools.partial(_in_one_array.defjvp, symbolic_zeros=True)
+def _of_each_alone(scalars, tangents):  # what is constant stays so: its derivatives would have to be kept for every step
+    return _in_one_array(*scalars), *tangents
+
+
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _leaves(equation, static, rows, scalars):
-    """The equation for leaves of one shape and dtype; if they are many, its scalars become arrays once, not for each leaf.
+    """The equation for leaves of one shape and of the same dtypes.
 
-    Compilers take their time to see that they are equal. Only our own equations are known to be elementwise; and for one leaf
-    XLA makes the faster kernels of scalars.
+    If they are many, their scalars come in one array, whose parts XLA may not trace back: each kernel has one operand for all
+    these, and is called sooner. And they are broadcast here, once: compilers take their time to see that a thousand broadcasts
+    are equal. Only our own equations are known to be elementwise. For one leaf, XLA makes the faster kernels of scalars.
     """
-    own = equation.__module__.startswith("jaxopt_course.")
-    dtype, shape = real_dtype(rows), rows[0][0].shape if own and len(rows) > 1 else ()
-    scalars = {name: jnp.broadcast_to(value.astype(dtype), shape) for name, value in scalars.items()}
+    scalars = {name: value.astype(real_dtype(rows)) for name, value in scalars.items()}
+    if scalars and len(rows) > 1:
+        shape = rows[0][0].shape if equation.__module__.startswith("jaxopt_course.") else ()
+        scalars = {name: jnp.broadcast_to(value, shape) for name, value in _in_one_array(scalars).items()}
     return [_leaf(equation, static, row, scalars) for row in rows]
 
 
-def _together(leaves: list[Any]) -> list[list[int]]:
-    """Which traced leaves share a call: as many as there are of a shape and dtype, ``TOGETHER`` at a time; the rest, alone."""
+def _together(rows: list[Any]) -> list[list[int]]:
+    """Which traced leaves share a call: as many as are alike in shape and dtypes, ``TOGETHER`` at a time; the rest, alone."""
     alike, groups = collections.defaultdict(list), []
-    for i, leaf in enumerate(leaves):
-        if isinstance(leaf, Tracer):
-            alike[leaf.shape, leaf.dtype].append(i)
-        elif leaf is not None:  # not traced: each may be on a device of its own
+    for i, row in enumerate(rows):
+        if isinstance(row[0], Tracer):
+            alike[row[0].shape, *[array.dtype for array in row]].append(i)
+        elif row[0] is not None:  # not traced: each may be on a device of its own
             groups.append([i])
     for indices in alike.values():
         whole = len(indices) // TOGETHER * TOGETHER
@@ -97,7 +111,7 @@ def map_leaves(equation: Callable[..., Any], grads: Any, *accumulators: Any, **o
     for tree in accumulators:
         check_same_tree("update: gradients", grads, "the optimizer's state", tree)
     rows: list[Any] = [*zip(leaves, *(treedef.flatten_up_to(tree) for tree in accumulators), strict=True)]
-    for group in _together(leaves):
+    for group in _together(rows):
         for i, row in zip(group, _leaves(equation, static, [rows[i] for i in group], scalars), strict=True):
             rows[i] = row
     columns = zip(*rows, strict=True) if rows else [()] * (1 + len(accumulators))

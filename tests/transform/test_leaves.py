@@ -1,12 +1,14 @@
 """An equation for one array, applied to trees."""
 
 import os
+import re
 import subprocess
 import sys
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import jaxopt_course as jc
@@ -50,6 +52,28 @@ def test_numbers_of_our_equations_become_arrays_once_for_many_leaves_and_stay_nu
     assert sum(e.primitive.name == "broadcast_in_dim" for e in call.eqns) == (0 if shape == () else 2)
 
 
+def test_the_numbers_of_many_leaves_are_one_operand_of_their_kernels():
+    tx, params = jc.momentum(0.1, 0.9), [jnp.ones(5)] * 2 * TOGETHER
+    step = jax.jit(lambda params, state: optax.apply_updates(params, tx.update(params, state)[0]))
+    program = step.lower(params, tx.init(params)).compile().as_text()
+    kernels = re.findall(r"= f32\[5\]\S* fusion\((.*?)\), kind", program)
+    assert len(kernels) == len(params)
+    assert {kernel.count("%") for kernel in kernels} == {3}  # θ, m, and α and μ together
+
+
+def test_a_derivative_by_one_number_keeps_nothing_for_the_others():
+    tx, grads = jc.momentum(0.1, 0.9), [jnp.arange(3.0) + i for i in range(2 * TOGETHER)]
+    _, state = tx.update(grads, tx.init(grads))
+
+    @jax.jit
+    def update(rate, grads, state):
+        return tx.update(grads, jc.set_hyperparams(state, learning_rate=rate))[0]
+
+    _, back = jax.vjp(lambda rate: update(rate, grads, state), jnp.array(0.5))
+    assert sum(kept.shape == (3,) for kept in jax.tree.leaves(back)) == len(grads)
+    np.testing.assert_allclose(back(grads)[0], -sum(g @ g for g in grads), rtol=1e-6)
+
+
 def normalized(g, eps):
     return (g / jnp.sqrt(eps + jnp.mean(g * g, axis=-1))[..., None],)
 
@@ -82,6 +106,15 @@ def test_many_leaves_of_several_shapes_each_get_their_own_result(transform):
             np.testing.assert_allclose(new[i].astype(np.float32), expected.astype(old.dtype).astype(np.float32), rtol=1e-6)
             np.testing.assert_allclose(updates[i], -expected, rtol=1e-6)
             assert new[i].dtype == old.dtype
+
+
+def test_a_wider_accumulator_does_not_widen_its_neighbours():
+    with jax.enable_x64(True):
+        tree = [jnp.ones(2, jnp.float32)] * 2 * TOGETHER
+        m = [jnp.ones(2, jnp.float64 if i == 3 else jnp.float32) for i in range(len(tree))]
+        CALLS.clear()
+        jax.jit(lambda g, m: map_leaves(decayed, g, m, rate=jnp.array(1 / 3), flip=False))(tree, m)
+    assert {(str(m), str(rate)) for _, m, rate in CALLS} == {("float32", "float32"), ("float64", "float64")}
 
 
 def test_double_precision_stays_double():
