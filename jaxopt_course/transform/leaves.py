@@ -54,14 +54,15 @@ def _of_each_alone(scalars, tangents):  # what is constant stays so: its derivat
 def _leaves(equation, static, rows, scalars):
     """The equation for leaves of one shape and of the same dtypes.
 
-    If they are many, their scalars come in one array, whose parts XLA may not trace back: each kernel has one operand for all
-    these, and is called sooner. And they are broadcast here, once: compilers take their time to see that a thousand broadcasts
-    are equal. Only our own equations are known to be elementwise. For one leaf, XLA makes the faster kernels of scalars.
+    If they are many, the scalars are broadcast here, once: compilers take their time to see that a thousand broadcasts are
+    equal. Only our own equations are known to be elementwise. More than two come in one array, whose parts XLA may not trace
+    back: each kernel has one operand for all, and is called sooner. For one leaf, XLA makes the faster kernels of scalars.
     """
     scalars = {name: value.astype(real_dtype(rows)) for name, value in scalars.items()}
-    if scalars and len(rows) > 1:
+    if len(rows) > 1:
         shape = rows[0][0].shape if equation.__module__.startswith("jaxopt_course.") else ()
-        scalars = {name: jnp.broadcast_to(value, shape) for name, value in _in_one_array(scalars).items()}
+        scalars = _in_one_array(scalars) if len(scalars) > 2 else scalars
+        scalars = {name: jnp.broadcast_to(value, shape) for name, value in scalars.items()}
     return [_leaf(equation, static, row, scalars) for row in rows]
 
 
