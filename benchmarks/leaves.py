@@ -2,7 +2,7 @@
 
 1 000 leaves of 64 floats; adam and momentum, ours against optax's: the time to trace an ``update``, to compile the scan over
 steps that it is in, and to do one step of it. Momentum twice: the lecture's form, our default, with α inside the buffer, and
-optax's equation, with α outside. All in one process; the sides take turns, and JAX's caches are emptied before each.
+optax's equation, with α outside. All in one process; the sides take turns, and JAX's caches are emptied before each compiles.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ import optax
 import jaxopt_course as jc
 from benchmarks import machine, statistics, table
 
-LEAVES, SIZE, STEPS, REPEATS = 1000, 64, 1000, 9
+LEAVES, SIZE, STEPS, REPEATS = 1000, 64, 1000, 15
 LIMITS = {"trace": 0.5, "compile": 1.05, "step": 1.05}
 TITLES = {"trace": "tracing `update`", "compile": "lowering and compiling a scan of it", "step": "a step in the scan"}
 PAIRS: dict[str, dict[str, Callable[[], optax.GradientTransformation]]] = {
@@ -32,8 +32,8 @@ PAIRS: dict[str, dict[str, Callable[[], optax.GradientTransformation]]] = {
 }
 
 
-def measure(make: Callable[[], optax.GradientTransformation]) -> dict[str, float]:
-    """Seconds to trace, to compile, and for one step."""
+def prepare(make: Callable[[], optax.GradientTransformation]) -> tuple[dict[str, float], Callable[[], float]]:
+    """Seconds to trace and to compile, and a function that takes the steps and gives the seconds of one."""
     jax.clear_caches()
     optimizer = make()
     params = {f"leaf{i:04d}": jnp.full(SIZE, 0.1) for i in range(LEAVES)}
@@ -63,12 +63,25 @@ def measure(make: Callable[[], optax.GradientTransformation]) -> dict[str, float
     compiled = traced.lower().compile()
     seconds["compile"] = time.perf_counter() - start
     jax.block_until_ready(compiled(params, state))
-    runs = []
-    for _ in range(REPEATS):
+
+    def run():
         start = time.perf_counter()
         jax.block_until_ready(compiled(params, state))
-        runs.append((time.perf_counter() - start) / STEPS)
-    return seconds | {"step": statistics.spread(runs)["median"]}
+        return (time.perf_counter() - start) / STEPS
+
+    return seconds, run
+
+
+def measure(sides: Mapping[str, Callable[[], optax.GradientTransformation]], rounds: int) -> dict[str, list[dict[str, float]]]:
+    """The seconds of each side, round by round; in a round both are compiled first, and then their steps take turns."""
+    samples = {name: [] for name in sides}
+    for i in range(rounds):
+        order = list(sides)[:: -1 if i % 2 else 1]
+        ready = {name: prepare(sides[name]) for name in order}
+        runs = statistics.interleave({name: ready[name][1] for name in order}, REPEATS)
+        for name, (seconds, _) in ready.items():
+            samples[name].append(seconds | {"step": statistics.spread(runs[name])["median"]})
+    return samples
 
 
 def main() -> None:
@@ -80,10 +93,7 @@ def main() -> None:
     record = machine.describe() | {"rounds": arguments.rounds, "versions": machine.versions(), "platform": machine.platform()}
     record["table"] = []
     for name, sides in PAIRS.items():
-        rounds = statistics.interleave(
-            {side: (lambda make=make: measure(make)) for side, make in sides.items()}, arguments.rounds
-        )
-        record[name] = rounds
+        record[name] = rounds = measure(sides, arguments.rounds)
         for what, limit in LIMITS.items():
             ours, peer = ([sample[what] for sample in rounds[side]] for side in ("ours", "peer"))
             cells = [f"{1000 * statistics.spread(values)['median']:.3g} ms" for values in (ours, peer)]
