@@ -1,18 +1,13 @@
-"""The shell, as its user meets it: outputs, exit codes, one-line errors, Ctrl-C, and the cache of compiled programs."""
+"""The shell, as its user meets it: outputs, exit codes, one-line errors, and the cache of compiled programs."""
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import functools
 import inspect
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -41,20 +36,6 @@ def run(*arguments, cwd=None, **environment):
     return subprocess.run(
         [*SHELL, *map(str, arguments)], cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, timeout=120
     )
-
-
-def interrupt(arguments, ready, cwd, after=0.0):
-    """Start the shell, send SIGINT once ``ready`` is in what it says, and collect the rest."""
-    process = subprocess.Popen([*SHELL, *arguments], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    said = b""
-    while not re.search(ready, said):
-        byte = os.read(process.stderr.fileno(), 4096)
-        assert byte, f"it ended before it could be interrupted: {said.decode()}"
-        said += byte
-    time.sleep(after)
-    process.send_signal(signal.SIGINT)
-    out, rest = process.communicate(timeout=60)
-    return process.returncode, out.decode(), (said + rest).decode()
 
 
 @pytest.mark.parametrize("command", [cli.race, cli.fit, cli.sweep])
@@ -326,114 +307,6 @@ def test_a_cache_that_jax_was_told_of_is_left_alone(monkeypatch, tmp_path, capsy
     assert cli.main(["fit", "--epochs", "1", "--model", "softmax", "--no-progress"]) == 0
     assert jax.config.jax_compilation_cache_dir == str(tmp_path / "theirs")
     assert not (tmp_path / "ours").exists()
-
-
-def test_interrupting_a_race_reports_what_is_finished(tmp_path):
-    arguments = [
-        "race",
-        "--seeds",
-        "2",
-        "--epochs",
-        "3",
-        "--model",
-        "softmax",
-        "--optimizers",
-        "sgd",
-        "adam",
-        "momentum",
-        "nesterov",
-    ]
-    status, out, err = interrupt(arguments, rb"momentum: ", tmp_path)
-    assert status == 130
-    assert "Traceback" not in err
-    assert re.search(r"^adam ", out, re.M)
-    assert "nesterov" not in out
-    assert "adam" in (tmp_path / "race.html").read_text()
-    assert (tmp_path / "race.png").exists()
-
-
-@pytest.mark.long
-def test_interrupting_a_sweep_reports_and_writes_the_seeds_that_are_finished(tmp_path):
-    arguments = ["sweep", "--model", "softmax", "--axis", "learning_rate=0.01,0.1", "--seeds", "3", "--epochs", "300"]
-    status, out, err = interrupt([*arguments, "--output", "part.nc"], rb"[4-8]\d%", tmp_path)
-    assert status == 130
-    assert "Traceback" not in err
-    assert re.search(r"\(incomplete\)\n.*\n *1  +0\.\d+  ", out)
-    assert "best: learning_rate=" in out
-    with xr.open_dataset(tmp_path / "part.nc", engine="scipy") as results:
-        assert results.attrs["incomplete"] == 1
-        assert results.loss[..., -1].notnull().all("learning_rate").any()
-
-
-@pytest.mark.long
-def test_interrupting_a_sweep_at_once_has_nothing_to_report(tmp_path):
-    status, out, err = interrupt(["sweep", "--no-cache", "--output", "part.nc"], rb"sweep:", tmp_path)
-    assert status == 130
-    assert "Traceback" not in err
-    assert out == ""
-    assert not list(Path(tmp_path).iterdir())
-
-
-def test_interrupting_a_race_at_once_has_nothing_to_report(tmp_path):
-    status, out, err = interrupt(["race", "--no-cache"], rb"tuning", tmp_path, after=0.3)
-    assert status == 130
-    assert "Traceback" not in err
-    assert err.rstrip().splitlines()[-1].endswith("interrupted: race: before the first optimizer was done")
-    assert out == ""
-    assert not list(Path(tmp_path).iterdir())
-
-
-@pytest.mark.parametrize("after", [0.0, 0.7])
-def test_interrupting_a_fit_ends_it_without_a_traceback(tmp_path, after):
-    status, out, err = interrupt(["fit", "--epochs", "200000", "--no-cache"], rb"step", tmp_path, after)
-    assert status == 130
-    assert "Traceback" not in err
-    assert "Exception ignored" not in err
-    assert err.rstrip().splitlines()[-1].endswith("interrupted")
-    assert out == ""
-
-
-@pytest.fixture
-def ctrl_c():
-    before = signal.signal(signal.SIGINT, cli._Interrupt()), signal.getsignal(signal.SIGALRM)
-    yield functools.partial(signal.raise_signal, signal.SIGINT)
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGINT, before[0])
-    signal.signal(signal.SIGALRM, before[1])
-
-
-def test_ctrl_c_inside_jaxs_collection_hook_is_not_lost(ctrl_c):
-    """What is raised in a garbage-collection hook is ignored, so the handler must wait until it is over."""
-    survived = []
-
-    def _xla_gc_callback():
-        ctrl_c()
-        survived.append(True)
-
-    def work():
-        _xla_gc_callback()
-        time.sleep(5)
-
-    with pytest.raises(KeyboardInterrupt):
-        work()
-    assert survived
-
-
-def test_ctrl_c_that_others_swallow_is_raised_again(ctrl_c):
-    def work():
-        with contextlib.suppress(BaseException):
-            ctrl_c()
-        time.sleep(5)
-
-    with pytest.raises(KeyboardInterrupt):
-        work()
-
-
-def test_ctrl_c_that_has_come_to_our_own_code_is_raised_once(ctrl_c, monkeypatch):
-    monkeypatch.setitem(globals(), "__name__", "jaxopt_course.of_this_test")
-    with contextlib.suppress(KeyboardInterrupt):
-        ctrl_c()
-    time.sleep(3 * cli._Interrupt.PATIENCE)
 
 
 def test_an_optimizer_without_a_learning_rate_trains_and_refuses_one(capsys):

@@ -50,7 +50,8 @@ class _Interrupt:
     """Ctrl-C, which must not be lost: what is raised inside the code of others may be swallowed there.
 
     JAX has some bare ``except:`` in its tracing, and what is raised in its hook for garbage collection is ignored. So look a
-    moment later how far the exception has come (its traceback begins there); unless it is in our own code, raise it again.
+    moment later how far the exception has come (a traceback's head is the outermost frame reached, the catching one included);
+    unless that is our own code, raise it again.
     """
 
     PATIENCE = 0.1  # seconds
@@ -59,7 +60,9 @@ class _Interrupt:
         self.raised: KeyboardInterrupt | None = None
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        if number != signal.SIGINT and self._has_come_out():
+        come_out = number != signal.SIGINT and self._has_come_out()
+        self.raised = None
+        if come_out:
             return
         if hasattr(signal, "setitimer"):  # not on Windows
             signal.signal(signal.SIGALRM, self)
@@ -71,4 +74,6 @@ class _Interrupt:
 
     def _has_come_out(self) -> bool:
         reached = self.raised and self.raised.__traceback__
-        return bool(reached) and reached.tb_frame.f_globals.get("__name__", "").startswith("jaxopt_course")
+        if not reached or not reached.tb_next:  # no farther than this handler
+            return False
+        return reached.tb_frame.f_globals.get("__name__", "").split(".")[0] == "jaxopt_course"

@@ -58,11 +58,12 @@ def _leaves(equation, static, rows, scalars):
     equal. Only our own equations are known to be elementwise. More than two come in one array, whose parts XLA may not trace
     back: each kernel has one operand for all, and is called sooner. For one leaf, XLA makes the faster kernels of scalars.
     """
-    scalars = {name: value.astype(real_dtype(rows)) for name, value in scalars.items()}
-    if len(rows) > 1:
-        shape = rows[0][0].shape if equation.__module__.startswith("jaxopt_course.") else ()
-        scalars = _in_one_array(scalars) if len(scalars) > 2 else scalars
-        scalars = {name: jnp.broadcast_to(value, shape) for name, value in scalars.items()}
+    own, dtype = equation.__module__.startswith("jaxopt_course."), real_dtype(rows)
+    scalars = {name: value.astype(dtype) for name, value in scalars.items()}
+    if len(rows) > 1 and len(scalars) > 2 and len({*map(jax.typeof, scalars.values())}) == 1:  # not so in some `shard_map`
+        scalars = _in_one_array(scalars)
+    shape = rows[0][0].shape if own and len(rows) > 1 else ()
+    scalars = {name: jnp.broadcast_to(value, shape) for name, value in scalars.items()}
     return [_leaf(equation, static, row, scalars) for row in rows]
 
 
@@ -71,7 +72,7 @@ def _together(rows: list[Any]) -> list[list[int]]:
     alike, groups = collections.defaultdict(list), []
     for i, row in enumerate(rows):
         if isinstance(row[0], Tracer):
-            alike[row[0].shape, *[array.dtype for array in row]].append(i)
+            alike[row[0].shape, *[_dtype(array) for array in row]].append(i)
         elif row[0] is not None:  # not traced: each may be on a device of its own
             groups.append([i])
     for indices in alike.values():

@@ -52,6 +52,7 @@ def test_numbers_of_our_equations_become_arrays_once_for_many_leaves_and_stay_nu
     assert sum(e.primitive.name == "broadcast_in_dim" for e in call.eqns) == (0 if shape == () else 2)
 
 
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="reads the kernels that XLA makes for a CPU")
 def test_the_numbers_of_many_leaves_are_one_operand_of_their_kernels():
     tx, params = jc.adam(0.1), [jnp.ones(5)] * 2 * TOGETHER
     step = jax.jit(lambda params, state: optax.apply_updates(params, tx.update(params, state)[0]))
@@ -78,6 +79,22 @@ def test_a_derivative_by_one_number_keeps_nothing_for_the_others():
     assert arrays > 0
     assert derivative != 0
     assert kept_for_a_derivative_by_b1(2 * TOGETHER)[0] < 2 * TOGETHER * (arrays + 1)  # a few are of all leaves
+
+
+def test_a_derivative_by_one_number_may_be_of_a_shard():
+    tx, grads = jc.adam(0.1), [jnp.arange(3.0) + i for i in range(2 * TOGETHER)]
+    _, state = tx.update(grads, tx.init(grads))
+    total = lambda b1: sum(map(jnp.sum, tx.update(grads, jc.set_hyperparams(state, b1=b1[0]))[0]))
+    spec, mesh = jax.P("i"), jax.make_mesh((1,), ("i",), axis_types=(jax.sharding.AxisType.Auto,))
+    sharded = jax.jit(jax.shard_map(lambda b1: total(b1)[None], mesh=mesh, in_specs=spec, out_specs=spec))
+    derivative = jax.grad(lambda b1: sharded(b1)[0])(jnp.array([0.5]))
+    np.testing.assert_allclose(derivative, jax.grad(total)(jnp.array([0.5])), rtol=1e-5)
+
+
+@pytest.mark.parametrize("leaves", [1, 2 * TOGETHER])
+def test_numbers_must_be_scalars_however_many_leaves_there_are(leaves):
+    with pytest.raises(ValueError, match="broadcast"):
+        jax.jit(lambda tree: map_leaves(normalized, tree, eps=jnp.ones(3)))([jnp.ones((3, 3))] * leaves)
 
 
 def normalized(g, eps):
