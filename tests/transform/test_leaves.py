@@ -140,6 +140,12 @@ def test_a_wider_accumulator_does_not_widen_its_neighbours():
     assert {(str(m), str(rate)) for _, m, rate in CALLS} == {("float32", "float32"), ("float64", "float64")}
 
 
+def test_accumulators_may_be_pythons_numbers():
+    tree, zeros = [jnp.float32(2)] * 2 * TOGETHER, [0.0] * 2 * TOGETHER
+    _, new = jax.jit(lambda tree: map_leaves(decayed, tree, zeros, rate=jnp.array(0.5), flip=False))(tree)
+    assert new == tree
+
+
 def test_double_precision_stays_double():
     with jax.enable_x64(True):
         (_, new) = map_leaves(decayed, jnp.ones(2), jnp.ones(2), rate=jnp.array(1 / 3), flip=False)
