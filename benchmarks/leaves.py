@@ -1,8 +1,9 @@
 """Optimizers on a tree of many small leaves: ``python -m benchmarks.leaves [--rounds 9]``.
 
 1 000 leaves of 64 floats; adam and momentum, ours against optax's: the time to trace an ``update``, to compile the scan over
-steps that it is in, and to do one step of it. Momentum twice: the lecture's form, our default, with α inside the buffer, and
-optax's equation, with α outside. All in one process; the sides take turns, and JAX's caches are emptied before each compiles.
+steps that it is in, and to do one step of it. Momentum three times: our default, the lecture's equation, with α inside the
+buffer, against optax's, with α outside; and both sides in either's. All in one process; the sides take turns, and JAX's caches
+are emptied before each compiles.
 """
 
 from __future__ import annotations
@@ -25,7 +26,11 @@ TITLES = {"trace": "tracing `update`", "compile": "lowering and compiling a scan
 PAIRS: dict[str, dict[str, Callable[[], optax.GradientTransformation]]] = {
     "adam": {"ours": lambda: jc.adam(1e-3), "peer": lambda: optax.adam(1e-3)},
     "momentum": {"ours": lambda: jc.momentum(1e-3, 0.9), "peer": lambda: optax.sgd(1e-3, momentum=0.9)},
-    "momentum, optax's form": {
+    "momentum, both in the lecture's form": {
+        "ours": lambda: jc.momentum(1e-3, 0.9),
+        "peer": lambda: optax.chain(optax.scale(1e-3), optax.trace(0.9), optax.scale(-1)),
+    },
+    "momentum, both in optax's form": {
         "ours": lambda: jc.momentum(1e-3, 0.9, rate_inside=False),
         "peer": lambda: optax.sgd(1e-3, momentum=0.9),
     },
