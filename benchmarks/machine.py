@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import platform as _platform
+import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -31,19 +32,14 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str | None:
-    """The commit that is checked out, read from ``.git`` itself."""
-    git = ROOT / ".git"
+    """The commit that is checked out, with ``-dirty`` where the code is not the commit's."""
+    git = ["git", "-C", str(ROOT)]
     try:
-        head = (git / "HEAD").read_text().strip()
-        if not head.startswith("ref: "):
-            return head
-        name = head.removeprefix("ref: ")
-        if (git / name).exists():
-            return (git / name).read_text().strip()
-        packed = (line.split() for line in (git / "packed-refs").read_text().splitlines())
-        return next((entry[0] for entry in packed if entry[1:] == [name]), None)
-    except OSError:
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):  # no git, or no checkout
         return None
+    changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "jaxopt_course", "benchmarks", ":!benchmarks/results"])
+    return head + "-dirty" * bool(changed.returncode)
 
 
 def describe() -> dict:

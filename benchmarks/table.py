@@ -58,7 +58,8 @@ def _origin(record: dict, how: str) -> str:
     m = record["machine"]
     used = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
     where = f"{m['cpu']}, {m['cores']} cores" + ("" if record["platform"] == "cpu" else f", {record['platform']}")
-    when = f"commit {(record['commit'] or 'unknown')[:10]}, {record['date'][:10]}"
+    commit, *dirty = (record["commit"] or "unknown").split("-")
+    when = f"commit {'-'.join([commit[:10], *dirty])}, {record['date'][:10]}"
     return f"*{how[0].upper()}{how[1:]}; {where}; {used}; {when}.*"
 
 

@@ -41,6 +41,7 @@ LAYERS = {
     "report": {"types", "checks"},
     "race": {"statistics", "optimizers", "sweep", "training", "problems.objective", "transform", "types", "checks"},
     "cli": {"", "race", "optimizers", "problems", "report", "sweep", "training", "types", "checks"},
+    "__main__": {"cli"},
     "__init__": {
         "optimizers",
         "schedules",

@@ -18,7 +18,7 @@ import jaxopt_course as jc
 from jaxopt_course import cli
 from jaxopt_course.optimizers import CATALOG
 
-SHELL = [sys.executable, "-c", "import sys; from jaxopt_course.cli import main; sys.exit(main())"]
+SHELL = [sys.executable, "-m", "jaxopt_course"]
 
 
 @pytest.fixture(autouse=True)
@@ -315,3 +315,11 @@ def test_an_optimizer_without_a_learning_rate_trains_and_refuses_one(capsys):
     assert re.match(r"line_search, 34 steps in ", capsys.readouterr().out)
     assert cli.main([*arguments, "--learning-rate", "0.1"]) == 2
     assert "error: fit: line_search has no learning rate; got learning_rate=0.1" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_gone_gets_no_message():
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run([*SHELL, "optimizers"], stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (1, b"")

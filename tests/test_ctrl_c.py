@@ -17,7 +17,7 @@ import xarray as xr
 
 from jaxopt_course import cli
 
-SHELL = [sys.executable, "-c", "import sys; from jaxopt_course.cli import main; sys.exit(main())"]
+SHELL = [sys.executable, "-m", "jaxopt_course"]
 
 
 def interrupt(arguments, ready, cwd, after=0.0):

@@ -21,7 +21,7 @@ __all__ = ["fit", "main", "optimizers", "problems", "race", "sweep"]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; the exit status is 0, 2 for bad input, 130 after Ctrl-C.
+    """Run the command line; the exit status is 0, 1 where nobody reads its output, 2 for bad input, 130 after Ctrl-C.
 
     Args:
         arguments: by default those of the process.
@@ -31,7 +31,12 @@ def main(arguments: list[str] | None = None) -> int:
     if own_process and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, _Interrupt())
     try:
-        return tyro.extras.subcommand_cli_from_dict(commands, prog="jaxopt-course", description=__doc__, args=arguments)
+        status = tyro.extras.subcommand_cli_from_dict(commands, prog="jaxopt-course", description=__doc__, args=arguments)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # the reader has gone, as `head` does: nothing to say, and nothing more to flush at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt as stop:
         print(f"interrupted: {stop}" if str(stop) else "interrupted", file=sys.stderr)
         if own_process:  # XLA's threads may be at work: taking the interpreter down under them can end in a crash
