@@ -1,6 +1,6 @@
 """Descent on a function without data: a surface, a deterministic loss, and the path taken [B1, G1].
 
-All of it is one chunk of the compiled loop, which records the points; the function is part of the program.
+It is a few chunks of the compiled loop, which record the points; the function is part of the program.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["Minimum", "minimize", "objective_of"]
+
+CHUNK = 1 << 16  # steps whose records are there at once on the device: a budget costs no memory before it is used
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,12 +159,17 @@ def minimize(
     objective, data = objective_of(function)
     program = Program(objective, optimizer.update, takes_extra_arguments(optimizer), record=("params", "gradient_norm"))
     memory = tuple(criterion.start() for criterion in criteria)
-    capacity = max(64, 1 << (steps - 1).bit_length())
-    state, _, *outcome = run_chunk(
-        program, state, data, None, criteria, memory, None, np.int32(steps), np.int32(-1), None, probes, capacity=capacity
-    )
-    records, done, fired = jax.device_get(outcome)
-    records = jax.tree.map(lambda leaf: leaf[:done], records)
+    capacity = min(CHUNK, max(64, 1 << (steps - 1).bit_length()))
+    parts, done, fired = [], 0, np.int32(-1)
+    while done < steps and fired < 0:
+        count = np.int32(min(capacity, steps - done))
+        state, memory, *outcome = run_chunk(
+            program, state, data, None, criteria, memory, None, count, fired, None, probes, capacity=capacity
+        )
+        records, more, fired = jax.device_get(outcome)
+        parts.append(jax.tree.map(lambda leaf, more=more: leaf[:more], records))
+        done += int(more)
+    records = jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
     records["gradient_evaluations"] = np.cumsum(records.get("gradient_evaluations", np.ones(done, int)))
     path = records.pop("params")
     points = jax.tree.map(lambda first, rest: np.concatenate([np.asarray(first)[None], rest]), point, path)
@@ -172,7 +179,7 @@ def minimize(
     reason = "budget of steps done" if fired < 0 else str(criteria[fired])
     if fired == 0:
         reason = f"value {records['loss'][-1]} at step {done}"
-    return Minimum(params, value, function, int(done), reason, state.opt_state, points, {**records, **constants}, probes)
+    return Minimum(params, value, function, done, reason, state.opt_state, points, {**records, **constants}, probes)
 
 
 def _values(function: Callable[[Params], Any], params: Params) -> jax.Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 
 import jax
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import xarray as xr
 
 import jaxopt_course as jc
 
@@ -98,6 +100,19 @@ def test_a_descent_that_leaves_the_numbers_ends_and_says_so():
     assert descent.steps < 20
     assert re.fullmatch(rf"value (inf|nan) at step {descent.steps}", descent.stopped)
     assert np.isfinite(descent.history.loss.values[:-1]).all()
+
+
+@pytest.mark.parametrize("stop", [(), jc.stopping.relative_decrease(1e-3)])
+def test_chunks_are_invisible(monkeypatch, traced, stop):
+    fall = lambda: jc.minimize(bowl, jc.adam(0.05), start=(3.0, 0.5), steps=150, stop=stop, probes=jc.probes.update_norm())
+    whole, before = fall(), traced("run_chunk")
+    monkeypatch.setattr(importlib.import_module("jaxopt_course.training.minimize"), "CHUNK", 32)
+    parts = fall()
+    assert traced("run_chunk") == before + 1
+    assert (parts.steps, parts.stopped) == (whole.steps, whole.stopped)
+    assert parts.steps == 150 or 64 < parts.steps < 150
+    xr.testing.assert_equal(parts.history, whole.history)
+    np.testing.assert_array_equal(parts.params, whole.params)
 
 
 def test_optaxs_lbfgs_falls_at_every_step_and_reaches_rosenbrocks_minimum():
