@@ -103,6 +103,13 @@ class Schedule(Parametric):
 class Regularizer(Parametric):
     """λR(θ) [A2]: ``regularizer(params)`` is a scalar. A pytree (see :class:`Parametric`), so λ can be traced and swept."""
 
+    def __call__(self, params: Params) -> Any:
+        value = super().__call__(params)
+        arrays = (jax.Array, np.ndarray, np.generic, int, float)
+        if not isinstance(value, arrays) or jnp.shape(value) or jnp.iscomplexobj(value):
+            raise TypeError(f"regularizer: {self.rule!r} must return one real number; it returns {value!r:.100}")
+        return value
+
 
 def parametric(kind: type[R]) -> Callable[[Callable[Concatenate[Any, P], Any]], Callable[P, R]]:
     """Decorator: turn ``rule(argument, numbers..., *, static...)`` into a factory ``(numbers..., *, static...) → kind``.

@@ -99,7 +99,7 @@ def race_table(data: RaceData) -> str:
 
 
 def summary(data: RaceData) -> str:
-    """What the numbers support, in sentences: the best, whom it cannot be told from, who diverged, what ± and p are."""
+    """What the numbers support: the best and its equals, who diverged or wants a wider grid, what ± and p are."""
     ranked = rows(data)
     finished = [row for row in ranked if np.isfinite(row.estimate[0])]
     if not finished:
@@ -114,6 +114,8 @@ def summary(data: RaceData) -> str:
         parts.append("Every other optimizer differs from it significantly.")
     if diverged := [row.name for row in ranked if row not in finished]:
         parts.append(f"Without a finite result: {', '.join(diverged)}.")
+    if edge := data.attrs.get("learning rate at the edge of its grid"):
+        parts.append(f"Tuned to the edge of what was tried, so another learning rate may be better: {edge}.")
     if np.isfinite(best.estimate).all():
         few = f" (few: {data.attrs['seeds']}, so it is wide)" if data.attrs.get("seeds", FEW) < FEW else ""
         parts.append(f"± is the {level(data)} interval over seeds{few}; p: paired t-test against the best, Holm-corrected.")

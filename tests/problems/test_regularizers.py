@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jaxopt_course as jc
 from jaxopt_course.problems import regularizers
 from jaxopt_course.problems.regularizers import elastic_net, l1, l2
 
@@ -82,3 +85,12 @@ def test_nothing_to_penalise_is_zero():
 def test_a_bias_is_known_by_its_own_name_only():
     params = {"bias": {"kernel": jnp.array([2.0])}, "bias_like": jnp.array([3.0])}
     assert l2(1.0)(params) == 13
+
+
+@pytest.mark.parametrize("bad", [None, "much", [1.0], np.ones(3), 1j])
+def test_your_own_must_return_one_real_number(bad):
+    problem = jc.problems.linear_regression(30, 3, regularizer=lambda params: bad)
+    with pytest.raises(
+        TypeError, match=r"^regularizer: <.*<lambda> .* must return one real number; it returns " + re.escape(repr(bad))
+    ):
+        jc.fit(problem, jc.sgd(0.01), epochs=1)

@@ -138,6 +138,7 @@ def test_a_grid_that_cannot_grow_further_is_reported(problem, monkeypatch):
     race = jc.race(problem, ["sgd"], learning_rates=[1e-8, 1e-7], **FAST)
     np.testing.assert_allclose(np.sort(race.data.tuning.learning_rate), [1e-8, 1e-7, 1e-6], rtol=1e-6)
     assert race.data.attrs["learning rate at the edge of its grid"] == "sgd"
+    assert "so another learning rate may be better: sgd." in " ".join(str(race).split())
 
 
 def test_diverged_final_runs_are_recorded_and_do_not_win(problem, monkeypatch):
