@@ -10,8 +10,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import operator
+import sys
 from collections.abc import Callable
-from typing import Annotated, Any, Concatenate, ParamSpec, TypeAlias, TypeVar
+from typing import Annotated, Any, Concatenate, NamedTuple, ParamSpec, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -22,8 +24,8 @@ from jaxopt_course.checks import Interval
 
 __all__ = [
     "Batch", "Decay", "Fraction", "Grads", "Key", "ModelState", "NonNegative", "Number", "OptState", "Parametric",
-    "Params", "Positive", "Regularizer", "Scalar", "Schedule", "Updates", "as_schedule", "falls", "parametric", "real_dtype",
-    "value_at",
+    "Params", "Positive", "Regularizer", "Scalar", "Schedule", "Updates", "as_schedule", "falls", "named", "parametric",
+    "pickled", "real_dtype", "value_at",
 ]  # fmt: skip
 
 P = ParamSpec("P")
@@ -37,6 +39,26 @@ OptState: TypeAlias = Any
 Batch: TypeAlias = Any  # a pytree with one leading axis; supervised: {"x": ..., "y": ...}
 Key: TypeAlias = jax.Array
 Scalar: TypeAlias = jax.typing.ArrayLike
+
+
+class Named(NamedTuple):
+    """A function that its decorator has replaced under its name, as pickle knows it: by what has replaced it."""
+
+    decorated: Callable[..., Any]
+
+
+def named(function: Callable[..., Any]) -> Callable[..., Any] | Named:
+    """The function, as pickle can find it."""
+    try:
+        found = operator.attrgetter(function.__qualname__)(sys.modules[function.__module__])
+    except (AttributeError, KeyError):
+        return function
+    return Named(found) if found is not function and inspect.unwrap(found) is function else function
+
+
+def pickled(kind: Callable[..., Any], function: Any, *arguments: Any) -> Any:
+    """What was pickled with a :func:`named` function."""
+    return kind(inspect.unwrap(function.decorated) if isinstance(function, Named) else function, *arguments)
 
 
 @jax.tree_util.register_pytree_with_keys_class
@@ -64,6 +86,9 @@ class Parametric:
 
     def __hash__(self) -> int:
         return hash((type(self), self.rule, self.static, tuple(self.numbers)))
+
+    def __reduce__(self):
+        return pickled, (type(self), named(self.rule), self.numbers, self.static)
 
     def __repr__(self) -> str:
         shown = [f"{k}={v}" for k, v in (*self.numbers.items(), *self.static)]
@@ -97,6 +122,26 @@ class Schedule(Parametric):
         from jaxopt_course.report import rates
 
         return rates.schedule(self, steps, **options)
+
+
+@jax.tree_util.register_pytree_with_keys_class
+class ForeignSchedule(Schedule):
+    """Another library's function of the step, which counts in int32. Steps that our schedules pass on are floats: it gets them
+    as they are if it takes them (they may be fractions), else whole.
+    """
+
+    def __call__(self, step: Any) -> jax.Array:
+        step = jnp.asarray(step)
+        if jnp.issubdtype(step.dtype, jnp.integer) or not self._takes(step):
+            step = step.astype(jnp.int32)
+        return self.rule(step)
+
+    def _takes(self, step: jax.Array) -> bool:
+        try:
+            jax.eval_shape(self.rule, jax.ShapeDtypeStruct(step.shape, step.dtype))
+        except Exception:  # whatever a stranger raises
+            return False
+        return True
 
 
 @jax.tree_util.register_pytree_with_keys_class
@@ -191,7 +236,7 @@ def _foreign(where: str, name: str, function: Callable[[Any], Any]) -> Schedule:
         raise TypeError(f"{where}: {name} is a function, but no schedule: at step 0 it raises {error!r:.200}") from error
     if not is_number:
         raise TypeError(f"{where}: {name} is a function, but no schedule (step → number): at step 0 it gives {value!r:.200}")
-    return Schedule(function)
+    return ForeignSchedule(function)
 
 
 def falls(name: str, given: bool | None = None, where: str = "falls") -> bool:

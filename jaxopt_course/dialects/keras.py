@@ -43,8 +43,8 @@ _preset = preset(
         "clipvalue": Switch(None, "jc.chain(optax.clip(...), ...)"),
         "global_clipnorm": Switch(None, "jc.chain(optax.clip_by_global_norm(...), ...)"),
         "use_ema": Switch(False, _AVERAGE),
-        "ema_momentum": Switch(0.99, _AVERAGE),
-        "ema_overwrite_frequency": Switch(None, _AVERAGE),
+        "ema_momentum": Switch(0.99),  # without use_ema, nothing
+        "ema_overwrite_frequency": Switch(None),
         "loss_scale_factor": Switch(None, "a loss multiplied by it, and jc.chain(optax.scale(1 / factor), ...)"),
         "gradient_accumulation_steps": Switch(None, "optax.MultiSteps(..., every_k_schedule=steps)"),
         "name": Switch(None),

@@ -43,9 +43,10 @@ def sgd(
 
     As there, ``nesterov=True`` without momentum changes nothing.
     """
-    if momentum is None:
-        return ours.sgd(learning_rate)
     options = {"rate_inside": False, "accumulator_dtype": accumulator_dtype}
+    if momentum is None:
+        ours.momentum(0.0, **options)  # refuses a dtype that is none
+        return ours.sgd(learning_rate)
     if nesterov:
         return ours.nesterov(learning_rate, momentum, form="shifted", **options)
     return ours.momentum(learning_rate, momentum, **options)

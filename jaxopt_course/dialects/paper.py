@@ -109,5 +109,6 @@ def adamw(
     alpha: Any = 0.001, beta1: Any = 0.9, beta2: Any = 0.999, epsilon: Any = 1e-8, weight_decay: Any = 0.01, eta: Any = 1.0
 ) -> optax.GradientTransformationExtraArgs:
     """Loshchilov & Hutter 2019, algorithm 2 [E4]: θ ← θ − ηₜ(α m̂ / (√v̂ + ε) + λθ): the schedule scales both, α one."""
+    times("eta", eta, 1.0)  # refuses what is no number ≥ 0
     rate, decay = times("alpha", alpha, eta), times("weight_decay", weight_decay, eta)
     return ours.adamw(rate, beta1, beta2, epsilon, decay, decay_by_rate=False)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 import jax
 import numpy as np
 import optax
+from jax.core import Tracer
 
 from jaxopt_course import checks
 from jaxopt_course import optimizers as ours
@@ -78,7 +79,7 @@ Args:
 {arguments}
 
 Returns:
-    A gradient transformation, in whose state the numbers have our names; each may be a scalar array or a schedule.
+    A gradient transformation, in whose state the numbers have our names; each may be a scalar array or a schedule{but}.
 
 Raises:
     TypeError: an argument that {framework} does not have. ValueError: a number outside its interval{refused}.
@@ -178,6 +179,7 @@ def preset(
         call.__doc__ = _SECTIONS.format(
             doc=inspect.getdoc(function),
             arguments="\n".join(f"    {name}: {_meaning(name, keywords, switches)}." for name in signature.parameters),
+            but="".join(f" (``{name}`` a number only)" for name in signature.parameters if keywords.get(name) == "decay_rate"),
             framework="the paper" if framework == "paper" else framework,
             refused=", or a switch that is not here" if refused else "",
             call=f"jc.dialects.{framework}.{function.__name__}({rate})",
@@ -234,6 +236,8 @@ def _translated(message: str, theirs: Mapping[str, str]) -> str:
 
 
 def _same(value: Any, default: Any) -> bool:
+    if isinstance(value, (np.generic, np.ndarray, jax.Array)) and not isinstance(value, Tracer) and value.ndim == 0:
+        value = value.item()
     return value is default or (isinstance(value, (bool, int, float, str)) and value == default)
 
 

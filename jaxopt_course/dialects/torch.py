@@ -59,6 +59,8 @@ def sgd(
         raise ValueError(f"nesterov=True needs a momentum, and dampening=0; got {momentum!r} and {dampening!r}")
     decay: dict[str, Any] = {"weight_decay": weight_decay, "decoupled": False, "learning_rate": lr}
     if off(momentum):
+        if not off(dampening):  # nothing to dampen, but a number all the same
+            ours.momentum(0.0, 0.0, dampening)
         return _facing(maximize, with_decay(ours.sgd, **decay))
     if nesterov:
         return _facing(maximize, with_decay(ours.nesterov, **decay, momentum=momentum, form="shifted", rate_inside=False))

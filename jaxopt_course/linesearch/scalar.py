@@ -73,7 +73,7 @@ def bracket(function: Function, a: Scalar, b: Scalar, *, max_evaluations: int = 
 
     Returns:
         A :class:`Bracket`. Without a minimum in sight (the function falls, or equals nothing finite) it ends by its budget:
-        BUDGET, and the last three points.
+        BUDGET, and the last three points. Where it falls below the smallest float, that counts as a wall.
 
     Raises:
         TypeError, ValueError: no function to real scalars, a point that is not a finite number, or equal points.

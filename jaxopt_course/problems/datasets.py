@@ -293,4 +293,5 @@ def _download() -> Path:
 
 
 def _batch(x: np.ndarray, y: np.ndarray) -> Batch:
-    return jax.device_put({"x": x, "y": np.asarray(y, np.int32)})  # jnp.asarray would compile a program for each shape
+    with jax.ensure_compile_time_eval():  # what is kept for later must be no tracer, wherever the first call is
+        return jax.device_put({"x": x, "y": np.asarray(y, np.int32)})  # jnp.asarray would compile a program for each shape

@@ -50,7 +50,7 @@ def foreign(where: str, name: str) -> tuple[Callable[[float], optax.GradientTran
     if other := [p.name for p in parameters if p.name in ALIASES and rate is None]:
         raise TypeError(f"{where}: {name} calls its learning rate {other[0]}; give a function: {{{name!r}: {name}}}")
     if rate is None:
-        _try(where, name, function)
+        _try(where, name, function, descends=True)
         return lambda _: function(), (math.nan,)
     injected = inject(function, static=tuple(p.name for p in parameters if p.name != "learning_rate"))
     _try(where, name, functools.partial(injected, learning_rate=0.1))
@@ -78,22 +78,28 @@ def find(where: str, name: str) -> Callable[..., Any]:
         raise ValueError(f"{where}: unknown optimizer {name!r}: write a factory's name after the dot: 'optax.adam'")
     found = getattr(module, last, None)
     if inspect.isclass(found):
-        hint = "; jc.dialects.torch and jc.dialects.keras have theirs by name: 'jaxopt_course.dialects.keras.adam'"
+        hint = "; jc.dialects has Keras's by name, 'jaxopt_course.dialects.keras.adam', and PyTorch's for a function of yours"
         raise TypeError(f"{where}: {name} is a class, no function that makes a gradient transformation{hint}")
-    if not inspect.isfunction(found) or last.startswith("scale_by_"):  # a kernel's step goes uphill
+    if found is None or not _is_function(found) or last.startswith("scale_by_"):  # a kernel's step goes uphill
         raise ValueError(f"{where}: unknown optimizer {name!r}{checks.closest(name, factories(module))}")
     return found
 
 
+def _is_function(found: Any) -> bool:
+    return inspect.isfunction(found.func if isinstance(found, functools.partial) else found)
+
+
 def factories(module: ModuleType) -> Iterable[str]:
     """What in a module looks like an optimizer: functions of a learning rate."""
-    for name, function in inspect.getmembers(module, inspect.isfunction):
+    for name, function in inspect.getmembers(module, _is_function):
         if not name.startswith(("_", "scale_by_")) and "learning_rate" in inspect.signature(function).parameters:
             yield f"{module.__name__}.{name}"
 
 
-def _try(where: str, name: str, build: Callable[[], Any]) -> None:
-    """One update on shapes, with what ``fit`` gives: an ``update`` that asks for more is found out here."""
+def _try(where: str, name: str, build: Callable[[], Any], descends: bool = False) -> None:
+    """One update on shapes, with what ``fit`` gives: an ``update`` that asks for more is found out here; and, on numbers,
+    one that does not go downhill, as only what has no learning rate may.
+    """
     try:
         built = build()
     except Exception as error:
@@ -102,8 +108,9 @@ def _try(where: str, name: str, build: Callable[[], Any]) -> None:
     params = {"w": jnp.zeros((2, 2)), "b": jnp.zeros(2)}
 
     def once(params):
-        extra = {"value": jnp.zeros(()), "grad": params, "value_fn": lambda p: sum(x.sum() for x in jax.tree.leaves(p))}
-        return optimizer.update(params, optimizer.init(params), params, **extra)
+        extra = {"value": jnp.ones(()), "grad": params, "value_fn": lambda p: sum(x.sum() for x in jax.tree.leaves(p))}
+        updates, _ = optimizer.update(params, optimizer.init(params), params, **extra)
+        return optax.tree.vdot(params, updates)
 
     try:
         jax.eval_shape(once, params)
@@ -111,3 +118,5 @@ def _try(where: str, name: str, build: Callable[[], Any]) -> None:
         raise TypeError(
             f"{where}: {name} needs more than fit gives (value, grad, value_fn), or cannot update: {error}"
         ) from error
+    if descends and not jax.jit(once)(jax.tree.map(jnp.ones_like, params)) < 0:
+        raise TypeError(f"{where}: {name} is no optimizer: it takes no learning rate, and its step does not go downhill")

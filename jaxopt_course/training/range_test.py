@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RangeTest", "range_test"]
 
-SMOOTHING = 0.02  # the standard deviation of the average over neighbours, as a part of the whole run
+SMOOTHING = 0.02  # the standard deviation of the average over neighbours, as a part of the whole run,
+LEAST = 3.0  # and in steps, at least: fewer do not average mini-batches' noise out
 EXPLODED = 2.0  # times the first losses; higher ones are cut to that before they are averaged
 
 
@@ -92,6 +93,8 @@ def range_test(
     References:
         Smith, Cyclical learning rates for training neural networks, 2015, section 3.3. Lecture 002 [C5].
     """
+    if not isinstance(problem, Problem):
+        raise TypeError(f"range_test: problem must be a jc.Problem; got {problem!r}")
     checks.check_number("range_test", "low", low, checks.Interval(0, open_low=True))
     checks.check_number("range_test", "high", high, checks.Interval(float(low), open_low=True))
     if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 10:
@@ -135,7 +138,7 @@ def _seen(rates: np.ndarray, losses: np.ndarray, attributes: dict[str, Any]) -> 
 
     first = np.median(losses[:10])
     ceiling = first + EXPLODED * abs(first)  # one exploded loss must not lift all its neighbours' average
-    width = SMOOTHING * attributes["steps"]
+    width = max(LEAST, SMOOTHING * attributes["steps"])
     smooth = lambda order: gaussian_filter1d(np.minimum(losses, ceiling), width, order=order, mode="nearest")
     smoothed = smooth(0)
     lowest = int(np.argmin(smoothed))

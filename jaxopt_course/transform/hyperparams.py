@@ -23,7 +23,7 @@ import optax
 
 from jaxopt_course import checks
 from jaxopt_course.transform.leaves import cast_like, check_floating, check_same_tree
-from jaxopt_course.types import Parametric, Params, Schedule, Updates, as_schedule, real_dtype
+from jaxopt_course.types import Parametric, Params, Schedule, Updates, as_schedule, named, pickled, real_dtype
 
 __all__ = ["HyperparamsState", "inject", "optimizer"]
 
@@ -45,6 +45,9 @@ class Rule:
     @property
     def name(self) -> str:
         return getattr(self.factory, "__name__", repr(self.factory))
+
+    def __reduce__(self):
+        return pickled, (Rule, named(self.factory), self.static, self.accepted)
 
     def __repr__(self) -> str:
         return f"{self.name}({', '.join(f'{name}={value!r}' for name, value in self.static)})"

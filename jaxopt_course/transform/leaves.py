@@ -169,7 +169,7 @@ def check_same_tree(what: str, tree: Any, like_what: str, like: Any) -> None:
     for path in (*mine, *theirs):
         name = jax.tree_util.keystr(path) or "the leaf"
         if path not in mine or path not in theirs:
-            holder = like_what if path not in mine else what
+            holder = like_what if path not in mine else what.rpartition(": ")[2]
             raise ValueError(f"{what} and {like_what} differ in structure: only {holder} has {name}")
         if not _match(mine[path], theirs[path]):
             raise ValueError(

@@ -73,7 +73,8 @@ def render(record: dict) -> str:
     note = (
         f"*Equal: {count} trajectories of {cases.STEPS} noisy float64 steps, with hyperparameters that nobody has by default, "
         f"differ by {worst:.0e} at most, relatively (required: {golden.TOLERANCE:.0e}). These arguments raise, and say what "
-        f"to use: {raising}. Complex parameters: torch's adaptive methods take the two parts apart, ours do not. "
+        f"to use: {raising}; as do optax's `adadelta` without a rate, which ascends, and its `amsgrad` with one of two bias "
+        "corrections. Complex parameters: torch's adaptive methods take the two parts apart, ours do not. "
         "AdaGrad where v = ε = 0: optax stays, ours and the others divide by zero. Centred RMSProp with bias "
         "correction: the first variance is 0 but for rounding; where that is negative optax's step is NaN, and ours takes 0.*"
     )

@@ -57,7 +57,7 @@ def test_docstring_has_every_argument_and_an_example_that_runs(module, name):
     assert doctest.DocTestRunner(verbose=False).run(example) == (0, 4)
 
 
-NEUTRAL = {"foreach", "fused", "capturable", "differentiable", "name"}
+NEUTRAL = {"foreach", "fused", "capturable", "differentiable", "name", "ema_momentum", "ema_overwrite_frequency"}
 
 
 @pytest.mark.parametrize(("module", "name"), presets())
@@ -82,7 +82,9 @@ def test_other_numbers_are_no_other_program(module, name):
         lambda: D.torch.adam(foreach=True, fused=True, capturable=True, differentiable=True),
         lambda: D.torch.sgd(foreach=False, differentiable=True),
         lambda: D.torch.adagrad(0.1, 0, 0, 0, 1e-10, True, fused=False),
-        lambda: D.keras.adam(name="mine", clipnorm=None, use_ema=False, ema_momentum=0.99),
+        lambda: D.keras.adam(name="mine", clipnorm=None, use_ema=False, ema_momentum=0.9, ema_overwrite_frequency=10),
+        lambda: D.keras.adam(use_ema=np.bool_(False)),
+        lambda: optax.inject_hyperparams(D.keras.adam)(0.1).init(jnp.zeros(2)) and D.keras.adam(),
         lambda: D.optax.adam(0.1, mu_dtype=None),
     ],
 )
@@ -108,8 +110,6 @@ REFUSED = {
     "clipvalue": 0.5,
     "global_clipnorm": 1.0,
     "use_ema": True,
-    "ema_momentum": 0.9,
-    "ema_overwrite_frequency": 10,
     "loss_scale_factor": 2.0,
     "gradient_accumulation_steps": 4,
 }
@@ -123,6 +123,19 @@ def test_a_switch_of_keras_that_is_not_here_raises_and_says_what_to_use(method, 
 
 
 BAD = {
+    "a dampening of words, without momentum": (lambda: D.torch.sgd(dampening="x"), TypeError, "dampening must be a number in"),
+    "a dampening below 0, without momentum": (
+        lambda: D.torch.sgd(dampening=-2.0),
+        ValueError,
+        "dampening must be a number in",
+    ),
+    "a dtype that is none": (
+        lambda: D.optax.sgd(0.1, accumulator_dtype="banana"),
+        TypeError,
+        "accumulator_dtype must be a floating-point dtype",
+    ),
+    "a negative eta": (lambda: D.paper.adamw(eta=-1.0), ValueError, "eta must be a number >= 0; got -1.0"),
+    "an eta of words": (lambda: D.paper.adamw(eta="x"), TypeError, "eta must be a number >= 0, .*; got 'x'"),
     "torch's params": (lambda: D.torch.adam(iter(()), lr=0.1), TypeError, "parameters are not given here, but to init"),
     "params by name": (lambda: D.torch.sgd(params=[], lr=0.1), TypeError, "'params'.*no `params` here"),
     "an unknown argument": (lambda: D.torch.adam(beta=0.9), TypeError, "unknown argument 'beta'; did you mean 'betas'"),

@@ -305,3 +305,9 @@ def test_every_problem_in_the_table_is_made_by_its_name():
     for name, (build, description) in problems.PROBLEMS.items():
         assert build.__name__ == name.replace("-", "_")
         assert description
+
+
+def test_data_first_asked_for_inside_a_trace_are_arrays_afterwards():
+    datasets._digits.cache_clear()
+    jax.eval_shape(lambda: problems.digits().init(jax.random.key(0))[0])
+    assert not isinstance(problems.digits().data.train["x"], jax.core.Tracer)

@@ -45,6 +45,18 @@ def test_digits_and_its_picture():
     }
 
 
+@pytest.mark.parametrize("key", range(6))
+def test_few_steps_are_not_taken_in_by_the_noise_of_a_batch(key):
+    test = jc.range_test(jc.problems.digits(), jc.sgd, low=1e-3, high=100.0, steps=60, key=key)
+    assert 0.1 < test.steepest < 2
+
+
+@pytest.mark.parametrize("problem", [3, None, jc.surfaces.rosenbrock])
+def test_a_problem_is_one(problem):
+    with pytest.raises(TypeError, match=r"^range_test: problem must be a jc\.Problem; got "):
+        jc.range_test(problem, jc.sgd)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [

@@ -30,6 +30,14 @@ STATIC = {
 }
 
 
+def test_scores_of_any_size_are_relative():
+    largest = np.finfo(float).max
+    for size in (largest, largest / 1e300, 5e-324):
+        sampler = jc.samplers.importance(np.full(1080, size))
+        np.testing.assert_allclose(sampler.probabilities, 1 / 1080, rtol=1e-12)
+        np.testing.assert_allclose(sampler.factors, 1, rtol=1e-12)
+
+
 @pytest.mark.parametrize("name", STATIC)
 def test_weights_make_up_for_probabilities_exactly(problems, name):
     """Σ p_i m · w_i ∇ℓ_i = ∇L over all examples, one by one."""

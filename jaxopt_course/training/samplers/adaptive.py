@@ -46,6 +46,7 @@ class ByLoss:
         self, key: Key, scores: Float[Array, " examples"], batch_size: int
     ) -> tuple[Int[Array, " batch"], Float[Array, " batch"]]:
         """Indices drawn with replacement by the scores so far, and their factors 1 / (n p_i)."""
+        scores = jnp.ldexp(scores, -jnp.frexp(scores.max())[1])  # exact; their sum may be more than the largest float
         n, levels = len(scores), _tree(scores)
         total = levels[0].sum()
         bits = jax.random.bits(key, (2 + len(levels), batch_size), jnp.uint32)

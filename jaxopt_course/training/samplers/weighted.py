@@ -97,7 +97,8 @@ class Importance:
     @property
     def probabilities(self) -> Float[np.ndarray, " examples"]:
         """p_i = (1 − ε) s_i / Σ_j s_j + ε / n."""
-        return (1 - self.floor) * self.scores / self.scores.sum() + self.floor / len(self.scores)
+        scores = np.ldexp(self.scores, -np.frexp(self.scores.max())[1])  # their sum may be more than the largest float
+        return (1 - self.floor) * scores / scores.sum() + self.floor / len(scores)
 
     @functools.cached_property
     def factors(self) -> Float[np.ndarray, " examples"]:
@@ -183,7 +184,7 @@ def importance(score: Any = "loss", floor: float = 0.1) -> Importance | ByLoss:
     scores = np.asarray(score, np.float64)
     if scores.ndim != 1:
         raise ValueError(f"{where}: score must be a 1-D array, one number for each example; got shape {scores.shape}")
-    if not scores.sum() > 0:
+    if not (scores > 0).any():
         raise ValueError(f"{where}: score must be one number for each example, with a positive sum; got {score!r:.200}")
     if floor == 0 and not (scores > 0).all():
         raise ValueError(f"{where}: floor must be > 0 where a score is 0: such an example would never be drawn; got {floor}")
