@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import inspect
 import re
@@ -16,24 +15,13 @@ from jax.core import Tracer
 
 from jaxopt_course import checks
 from jaxopt_course import optimizers as ours
-from jaxopt_course.optimizers.decayed import decayed
+from jaxopt_course.optimizers.decayed import decayed, hashable
 from jaxopt_course.schedules import scaled
 
 __all__ = ["Switch", "off", "pair", "preset", "times", "with_decay"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-@dataclasses.dataclass(frozen=True)
-class _Tree:
-    """A mask that is a tree, as the function that an optimizer of ours takes; equal trees are equal."""
-
-    leaves: tuple[bool, ...]
-    structure: Any
-
-    def __call__(self, params: Any) -> Any:
-        return jax.tree.unflatten(self.structure, self.leaves)
 
 
 class Switch(NamedTuple):
@@ -281,11 +269,7 @@ def with_decay(
     **arguments: Any,
 ) -> optax.GradientTransformationExtraArgs:
     """The factory's optimizer; with weight decay, unless that is off (see :func:`~jaxopt_course.optimizers.decayed`)."""
-    if mask is not None and not callable(mask):
-        leaves, structure = jax.tree.flatten(mask)
-        if not leaves or not all(isinstance(leaf, (bool, np.bool_)) for leaf in leaves):
-            raise TypeError(f"mask must be a tree of booleans, or a function from the parameters to one; got {mask!r}")
-        mask = _Tree(tuple(map(bool, leaves)), structure)
     if off(weight_decay):
+        hashable(mask)  # refuses what is none
         return factory(**arguments)
     return decayed(factory)(**arguments, weight_decay=weight_decay, decoupled=decoupled, mask=mask)

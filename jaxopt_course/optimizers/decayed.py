@@ -8,11 +8,15 @@ For gradient descent the two are one. A method that divides by the gradient's si
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 import typing
 from collections.abc import Callable
+from typing import Any
 
+import jax
+import numpy as np
 import optax
 
 from jaxopt_course.transform import chain, optimizer
@@ -28,8 +32,8 @@ def decayed(factory: Callable[..., optax.GradientTransformation]) -> Callable[..
 
     The factory that it returns takes, after the numbers of the given one, ``weight_decay`` (λ ≥ 0: a number, a scalar array
     or a schedule; 0.01), and the keywords ``decoupled`` (True), ``decay_by_rate`` (True; False: the rate does not scale a
-    decoupled decay, so that λ may carry the schedule alone) and ``mask`` (None; a function from the parameters to a tree of
-    booleans, which says what decays). A coupled decay takes θ at the parameters, for look-ahead methods too.
+    decoupled decay, so that λ may carry the schedule alone) and ``mask`` (None; a tree of booleans, or a function from the
+    parameters to one, which says what decays). A coupled decay takes θ at the parameters, for look-ahead methods too.
 
     Args:
         factory: one made by ``jc.optimizer``, with a ``learning_rate`` (where that is None, decay by the rate is by 1).
@@ -39,8 +43,8 @@ def decayed(factory: Callable[..., optax.GradientTransformation]) -> Callable[..
 
     Raises:
         TypeError: the factory is not ours, has no learning rate, or has a weight decay.
-        ValueError (from what it returns): a number outside its interval; ``decay_by_rate=False`` with a coupled
-            decay, or without a learning rate.
+        TypeError, ValueError (from what it returns): a mask that is none; a number outside its interval;
+            ``decay_by_rate=False`` with a coupled decay, or without a learning rate.
 
     >>> import jax.numpy as jnp, jaxopt_course as jc
     >>> tx = decayed(jc.sgd)(0.1, weight_decay=0.5)
@@ -66,8 +70,6 @@ def _decayed(factory: Callable[..., optax.GradientTransformation]) -> Callable[.
         raise TypeError(f"decayed: {name} has a weight_decay of its own")
 
     def build(*, weight_decay, decoupled, decay_by_rate, mask, **arguments):
-        if not (mask is None or callable(mask)):
-            raise TypeError(f"{name}: mask must be a function from the parameters to a tree of booleans; got {mask!r}")
         if not decoupled and not decay_by_rate:
             raise ValueError(f"{name}: decay_by_rate=False needs decoupled=True; a coupled decay is part of the gradient")
         if not decay_by_rate and arguments["learning_rate"] is None:
@@ -88,4 +90,35 @@ def _decayed(factory: Callable[..., optax.GradientTransformation]) -> Callable[.
     build.__name__, build.__qualname__, build.__doc__ = name, name, f"{name}, with weight decay; see :func:`decayed`."
     build.__signature__ = inspect.Signature([*numbers, decay, *static])  # type: ignore[attr-defined]  # what `optimizer` binds
     build.__annotations__ = typing.get_type_hints(factory, include_extras=True) | {"weight_decay": NonNegative}
-    return optimizer(build)
+    made = optimizer(build)
+
+    @functools.wraps(made)
+    def decaying(*args, mask=None, **kwargs):
+        return made(*args, mask=hashable(mask, f"{name}: "), **kwargs)
+
+    return decaying
+
+
+@dataclasses.dataclass(frozen=True)
+class _Mask:
+    """A tree of booleans as the function that gives it; equal trees are equal."""
+
+    leaves: tuple[bool, ...]
+    structure: Any
+
+    def __call__(self, params: Any) -> Any:
+        return jax.tree.unflatten(self.structure, self.leaves)
+
+
+def hashable(mask: Any, where: str = "") -> Any:
+    """A mask as a static argument: None, or a function from the parameters.
+
+    Raises:
+        TypeError: it is none of these, and no tree of booleans.
+    """
+    if mask is None or callable(mask):
+        return mask
+    leaves, structure = jax.tree.flatten(mask)
+    if not leaves or not all(isinstance(leaf, (bool, np.bool_)) for leaf in leaves):
+        raise TypeError(f"{where}mask must be a tree of booleans, or a function from the parameters to one; got {mask!r}")
+    return _Mask(tuple(map(bool, leaves)), structure)

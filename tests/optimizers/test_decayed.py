@@ -70,12 +70,25 @@ def test_adadelta_without_a_rate_decays_by_one():
     )
 
 
-def test_mask_says_what_decays():
-    only_w = lambda params: {"w": True, "b": False}
+@pytest.mark.parametrize("only_w", [{"w": True, "b": False}, lambda params: {"w": True, "b": False}])
+def test_mask_says_what_decays(only_w):
     params = {"w": jnp.array([2.0]), "b": jnp.array([4.0])}
     tx = jc.decayed(jc.sgd)(0.1, weight_decay=0.5, mask=only_w)
     updates, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
     assert (float(updates["w"][0]), float(updates["b"][0])) == (pytest.approx(-0.1), 0.0)
+
+
+@pytest.mark.parametrize("bad", [3, "w", {"w": 1}, {}])
+def test_a_mask_that_is_none_is_refused(bad):
+    with pytest.raises(
+        TypeError, match=r"^sgd: mask must be a tree of booleans, or a function from the parameters to one; got "
+    ):
+        jc.decayed(jc.sgd)(0.1, mask=bad)
+
+
+def test_equal_masks_are_one_program():
+    make = lambda rate: jc.decayed(jc.sgd)(rate, mask={"w": True, "b": False})
+    assert make(0.1).update == make(0.2).update
 
 
 def test_decay_is_a_hyperparameter_in_the_state():
