@@ -49,7 +49,9 @@ def test_examples_without_a_score_are_drawn_by_the_floor_alone():
 
 @pytest.mark.parametrize("size", [np.finfo(np.float32).max, 1e-37])
 def test_losses_of_any_size_are_relative(size):
-    indices, factors = DRAW(jc.samplers.importance(), jax.random.key(0), jnp.full(20, size, jnp.float32), 10_000)
+    sampler, losses = jc.samplers.importance(), jnp.full(20, size, jnp.float32)
+    scores = sampler.update(sampler.start(20), jnp.arange(20), losses)
+    indices, factors = DRAW(sampler, jax.random.key(0), scores, 10_000)
     np.testing.assert_allclose(factors, 1, rtol=1e-6)
     assert chi_square(np.asarray(indices), np.full(20, 0.05)) > 0.001
 

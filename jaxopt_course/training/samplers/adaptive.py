@@ -46,7 +46,6 @@ class ByLoss:
         self, key: Key, scores: Float[Array, " examples"], batch_size: int
     ) -> tuple[Int[Array, " batch"], Float[Array, " batch"]]:
         """Indices drawn with replacement by the scores so far, and their factors 1 / (n p_i)."""
-        scores = jnp.ldexp(scores, -jnp.frexp(scores.max())[1])  # exact; their sum may be more than the largest float
         n, levels = len(scores), _tree(scores)
         total = levels[0].sum()
         bits = jax.random.bits(key, (2 + len(levels), batch_size), jnp.uint32)
@@ -61,9 +60,12 @@ class ByLoss:
     def update(
         self, scores: Float[Array, " examples"], indices: Int[Array, " batch"], losses: Float[Array, " batch"]
     ) -> Float[Array, " examples"]:
-        """Finite losses just seen become scores; of an example seen twice (under dropout), the larger. Index n is nobody's."""
+        """Finite losses just seen become scores; of an example seen twice (under dropout), the larger. Index n is nobody's.
+
+        Losses beyond an eighth of the largest float, by n, count as that: their sum is finite, and one divided by it is not 0.
+        """
         indices = jnp.where(jnp.isfinite(losses), indices, len(scores))
-        seen = jnp.maximum(losses, 0).astype(scores.dtype)
+        seen = jnp.clip(losses, 0, jnp.finfo(scores.dtype).max / 8 / len(scores)).astype(scores.dtype)
         return scores.at[indices].set(0, mode="drop").at[indices].max(seen, mode="drop")
 
 
