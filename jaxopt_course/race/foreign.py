@@ -34,7 +34,8 @@ def foreign(where: str, name: str) -> tuple[Callable[[float], optax.GradientTran
 
     Raises:
         ValueError: no such module or factory (with the closest match).
-        TypeError: it needs other arguments than a learning rate, or its ``update`` does.
+        TypeError: it needs other arguments than a learning rate, or its ``update`` does; or it takes no learning rate and does
+            not go downhill.
 
     >>> factory, rates = foreign("race", "optax.contrib.prodigy")
     >>> rates
