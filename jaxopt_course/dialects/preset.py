@@ -58,8 +58,13 @@ MEANINGS = {
     "decay_rate": "k ≥ 0 of α / (1 + kt), :func:`jaxopt_course.schedules.time_based`",
     "decoupled": "λθ beside the step; otherwise it is part of the gradient",
     "schedule": "ηₜ ≥ 0, which scales the decay too",
+    "lambd": "λ ≥ 0, which decays the parameters and the rate",
+    "alpha": "the power of the rate's decay",
+    "t0": "t₀ ≥ 0: the average begins a step later",
 }
 """What our keywords, and the frameworks' switches that we have, mean: the lines of the presets' Args."""
+
+_NUMBERS_ONLY = {"decay_rate", "lambd", "alpha", "t0"}  # what a schedule of the preset's own is made of
 
 _SECTIONS = """{doc}
 
@@ -67,7 +72,7 @@ Args:
 {arguments}
 
 Returns:
-    A gradient transformation, in whose state the numbers have our names; each may be a scalar array or a schedule{but}.
+    A gradient transformation, in whose state the numbers have our names; each may be a scalar array or a schedule{except_}.
 
 Raises:
     TypeError: an argument that {framework} does not have. ValueError: a number outside its interval{refused}.
@@ -161,13 +166,14 @@ def preset(
                 raise type(error)(f"{where}({shown}): {_translated(str(error), theirs)}") from None
 
         refused = tuple(name for name, switch in switches.items() if switch.instead)
+        numbers_only = [f"``{name}``" for name in signature.parameters if keywords.get(name, name) in _NUMBERS_ONLY]
         first = next(iter(signature.parameters.values()))
         rate = f"{first.name}=0.1" if first.default in (first.empty, None) else ""
         row = next((entry.lecture for entry in ours.CATALOG.values() if entry.factory is factory), "")
         call.__doc__ = _SECTIONS.format(
             doc=inspect.getdoc(function),
             arguments="\n".join(f"    {name}: {_meaning(name, keywords, switches)}." for name in signature.parameters),
-            but="".join(f" (``{name}`` a number only)" for name in signature.parameters if keywords.get(name) == "decay_rate"),
+            except_=f", except {' and '.join(numbers_only)}" if numbers_only else "",
             framework="the paper" if framework == "paper" else framework,
             refused=", or a switch that is not here" if refused else "",
             call=f"jc.dialects.{framework}.{function.__name__}({rate})",

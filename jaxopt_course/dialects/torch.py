@@ -14,16 +14,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax.numpy as jnp
 import optax
 
+from jaxopt_course import checks
 from jaxopt_course import optimizers as ours
 from jaxopt_course.dialects.preset import off, pair, preset, times, with_decay
 from jaxopt_course.schedules import time_based
+from jaxopt_course.schedules.cyclic import value
 from jaxopt_course.transform import chain
+from jaxopt_course.types import NonNegative, Number, Schedule, parametric
 
 __all__ = [
-    "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "RMSprop",
-    "adadelta", "adagrad", "adam", "adamax", "adamw", "nadam", "rmsprop", "sgd",
+    "ASGD", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "RMSprop",
+    "adadelta", "adagrad", "adam", "adamax", "adamw", "asgd", "nadam", "rmsprop", "sgd",
 ]  # fmt: skip
 
 _ASCEND = optax.scale(-1.0)  # one object: a foreign transformation compares by identity
@@ -66,6 +70,33 @@ def sgd(
         return _facing(maximize, with_decay(ours.nesterov, **decay, momentum=momentum, form="shifted", rate_inside=False))
     dampened = {} if off(dampening) else {"dampening": dampening, "dampen_first": False}
     return _facing(maximize, with_decay(ours.momentum, **decay, momentum=momentum, rate_inside=False, **dampened))
+
+
+@parametric(Schedule)
+def _slowing(step, learning_rate: Schedule | NonNegative, lambd: NonNegative, alpha: Number):
+    """ηₜ of ASGD: torch works out the next step's from the rate that it has now."""
+    rate = value(learning_rate, jnp.maximum(step - 1, 0))
+    return rate / (1 + lambd * rate * step) ** alpha
+
+
+@parametric(Schedule)
+def _both(step, lambd: NonNegative, weight_decay: Schedule | NonNegative):
+    return lambd + value(weight_decay, step)
+
+
+@_preset(ours.averaged_sgd)
+def asgd(
+    lr: Any = 1e-2, lambd: Any = 1e-4, alpha: Any = 0.75, t0: Any = 1e6, weight_decay: Any = 0, foreach: Any = None,
+    maximize: bool = False, differentiable: bool = False, capturable: bool = False,
+) -> optax.GradientTransformationExtraArgs:  # fmt: skip
+    """``torch.optim.ASGD``: θ ← (1 − λη)θ − ηg, η = lr/(1 + λ·lr·t)^α, t from 0; of the steps after t₀, the average θ̄.
+
+    :func:`jaxopt_course.eval_params` reads θ̄, torch's ``ax``; until then it is θ.
+    """
+    checks.check_number("", "t0", t0, checks.Interval(0))
+    rate = _slowing(lr, lambd, alpha)
+    decay = weight_decay if off(lambd) else lambd if off(weight_decay) else _both(lambd, weight_decay)
+    return _facing(maximize, with_decay(ours.averaged_sgd, decay, decoupled=False, learning_rate=rate, start=t0 + 1))
 
 
 @_preset(ours.adagrad)
@@ -149,5 +180,5 @@ def nadam(
     return _facing(maximize, with_decay(ours.nadam, weight_decay, decoupled=decoupled_weight_decay, **numbers))
 
 
-SGD, Adagrad, RMSprop, Adadelta = sgd, adagrad, rmsprop, adadelta
+SGD, ASGD, Adagrad, RMSprop, Adadelta = sgd, asgd, adagrad, rmsprop, adadelta
 Adam, AdamW, Adamax, NAdam = adam, adamw, adamax, nadam

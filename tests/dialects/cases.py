@@ -1,7 +1,7 @@
 """What the frameworks and we are run on: 1 000 noisy steps of a non-convex problem, with settings that nobody has by default.
 
 The gradient is that of ½ Σ hᵢxᵢ² + 0.1 Σ sin 3xᵢ, plus noise that is drawn once; the rate falls, so that it matters where it
-is applied. A trajectory is kept at a few of its steps.
+is applied. A trajectory, of what would be evaluated (an average, where the method keeps one), is kept at a few of its steps.
 """
 
 from __future__ import annotations
@@ -50,6 +50,10 @@ TORCH = {
     "momentum, dampened, decayed": Case("SGD", "sgd", 0.05, {"momentum": 0.85, "dampening": 0.3, **DECAY}),
     "momentum, maximized": Case("SGD", "sgd", 0.02, {"momentum": 0.7, "dampening": 0.2, "maximize": True, **DECAY}),
     "nesterov": Case("SGD", "sgd", 0.02, {"momentum": 0.85, "nesterov": True, **DECAY}),
+    "averaged_sgd": Case("ASGD", "asgd", 0.05, {"lambd": 0.2, "alpha": 0.6, "t0": 100.0}),
+    "averaged_sgd, maximized": Case(
+        "ASGD", "asgd", 0.05, {"lambd": 0.2, "alpha": 0.6, "t0": 3, "maximize": True, "weight_decay": 0.3}
+    ),
     "adagrad": Case("Adagrad", "adagrad", 0.3, {"eps": 1e-3}),
     "adagrad, everything": Case(
         "Adagrad", "adagrad", 0.3, {"lr_decay": 0.02, "initial_accumulator_value": 0.3, "eps": 1e-2, **DECAY}

@@ -49,7 +49,7 @@ def torch_trajectory(case: cases.Case) -> np.ndarray:
         with torch.no_grad():
             x.grad = cases.sign(case) * (curvature * x + 0.3 * torch.cos(3 * x) + noise[t])
         optimizer.step()
-        points.append(x.detach().numpy().copy())
+        points.append(optimizer.state[x].get("ax", x).detach().numpy().copy())
     return np.array(points)
 
 

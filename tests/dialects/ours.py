@@ -31,13 +31,13 @@ def follow(tx: optax.GradientTransformationExtraArgs, sign: float) -> np.ndarray
 
 
 def run(tx: optax.GradientTransformation, sign: float = 1.0) -> jax.Array:
-    """1 000 steps of the problem."""
+    """1 000 steps of the problem: the parameters that would be evaluated."""
 
     def step(carry, noise):
         x, state = carry
         updates, state = tx.update(sign * cases.gradient(jc.gradient_point(state, x), noise, jnp.cos), state, x)
         x = optax.apply_updates(x, updates)
-        return (x, state), x
+        return (x, state), jc.eval_params(state, x)
 
     x = jnp.asarray(cases.START)
     return jax.jit(lambda x, state, noise: jax.lax.scan(step, (x, state), noise)[1])(x, tx.init(x), jnp.asarray(cases.NOISE))

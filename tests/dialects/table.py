@@ -11,6 +11,7 @@ import sys
 import jax.numpy as jnp
 
 import jaxopt_course as jc
+from jaxopt_course.types import Schedule
 from tests.dialects import cases, golden
 from tests.dialects.frameworks import ROOT
 
@@ -18,8 +19,9 @@ BLOCK = re.compile(r"(<!-- dialects -->\n).*?(<!-- /dialects -->)", re.DOTALL)
 MOMENTUM, NESTEROV = {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}
 BY_SGD = {"momentum": ("sgd", MOMENTUM), "nesterov": ("sgd", NESTEROV)}
 BY_ADAM = {"amsgrad": ("adam", {"amsgrad": True})}
+BY_ASGD = {"averaged_sgd": ("asgd", {})}
 DECAYED = (("decoupled", True), ("decay_by_rate", True), ("mask", None))  # what jc.decayed adds, at its defaults
-CALLS = {"torch": BY_SGD | BY_ADAM, "keras": BY_SGD | BY_ADAM, "optax": BY_SGD, "paper": {}}
+CALLS = {"torch": BY_SGD | BY_ADAM | BY_ASGD, "keras": BY_SGD | BY_ADAM, "optax": BY_SGD, "paper": {}}
 
 
 def spelled(framework: str, method: str) -> tuple[str, str]:
@@ -30,7 +32,7 @@ def spelled(framework: str, method: str) -> tuple[str, str]:
     needed = {rate.name: 1.0} if rate.default in (rate.empty, None) else {}
     tx = preset(**needed, **arguments)
     rule, numbers = tx.update.rule, tx.init(jnp.zeros(1)).hyperparams
-    used = {name: None if value is None else float(f"{float(value):.6g}") for name, value in numbers.items()}
+    used = {name: _rounded(value) for name, value in numbers.items()}
     own = inspect.signature(getattr(jc, rule.name)).parameters
     given = {k: v for k, v in (used | dict(rule.static)).items() if k not in own or _differs(own[k], v)}
     given = {k: v for k, v in given.items() if (k, v) not in DECAYED}
@@ -38,8 +40,25 @@ def spelled(framework: str, method: str) -> tuple[str, str]:
     return f"{name}({_shown(arguments)})", f"{factory}({_shown(given)})"
 
 
+def has(framework: str, method: str) -> bool:
+    return CALLS[framework].get(method, (method,))[0] in getattr(jc.dialects, framework).__all__
+
+
+class _Letter(str):
+    """A schedule of the preset's own."""
+
+    __repr__ = str.__str__
+
+
+def _rounded(value: object) -> object:
+    if isinstance(value, Schedule):
+        return _Letter("ηₜ")
+    return None if value is None else float(f"{float(value):.7g}")  # type: ignore[arg-type]  # a scalar array
+
+
 def _differs(parameter: inspect.Parameter, value: object) -> bool:
-    return parameter.default is not inspect.Parameter.empty and parameter.default != value
+    required = parameter.default is inspect.Parameter.empty
+    return isinstance(value, _Letter) or (not required and parameter.default != value)
 
 
 def _shown(arguments: dict) -> str:
@@ -47,7 +66,9 @@ def _shown(arguments: dict) -> str:
 
 
 def cell(framework: str, method: str, record: dict) -> str:
-    """The keywords of ours that are the framework's method, or how far off they are."""
+    """The keywords of ours that are the framework's method, or how far off they are; "—" where it has none."""
+    if not has(framework, method):
+        return "—"
     theirs, ours = spelled(framework, method)
     if framework != "paper":
         errors = [error for name, error in record[framework]["errors"].items() if name.split(",")[0] == method]
@@ -62,9 +83,7 @@ def render(record: dict) -> str:
     order = ["paper", *cases.CASES]
     lines = ["| | " + " | ".join(titles) + " |", "|---" * (1 + len(titles)) + "|"]
     lines += [
-        f"| {m} | " + " | ".join(cell(f, m, record) for f in order) + " |"
-        for m in jc.CATALOG
-        if m in jc.dialects.paper.__all__
+        f"| {m} | " + " | ".join(cell(f, m, record) for f in order) + " |" for m in jc.CATALOG if any(has(f, m) for f in order)
     ]
     worst = max(error for framework in cases.CASES for error in record[framework]["errors"].values())
     count = sum(len(record[framework]["errors"]) for framework in cases.CASES)
@@ -75,6 +94,7 @@ def render(record: dict) -> str:
         f"differ by {worst:.0e} at most, relatively (required: {golden.TOLERANCE:.0e}). These arguments raise, and say what "
         f"to use: {raising}; as do optax's `adadelta` without a rate, which ascends, and its `amsgrad` with one of two bias "
         "corrections. Complex parameters: torch's adaptive methods take the two parts apart, ours do not. "
+        "ASGD: ηₜ = lr / (1 + lambd · lr · t)^alpha, and `jc.eval_params` reads the average. "
         "AdaGrad where v = ε = 0: optax stays, ours and the others divide by zero. Centred RMSProp with bias "
         "correction: the first variance is 0 but for rounding; where that is negative optax's step is NaN, and ours takes 0.*"
     )

@@ -168,6 +168,11 @@ BAD = {
         "bias_correction_mu and bias_correction_nu must be both",
     ),
     "a mask of numbers (optax)": (lambda: D.optax.adamw(0.1, mask={"w": 1}), TypeError, "mask must be a tree of booleans"),
+    "a negative rate that slows (torch)": (lambda: D.torch.asgd(-0.1), ValueError, r"\(lr=-0.1\): lr must be .*got -0.1"),
+    "lambd (torch)": (lambda: D.torch.asgd(lambd=-0.1), ValueError, ": lambd must be a number >= 0; got -0.1"),
+    "a power of words (torch)": (lambda: D.torch.asgd(alpha="x"), TypeError, ": alpha must be a finite number; got 'x'"),
+    "t0 (torch)": (lambda: D.torch.asgd(t0=-4), ValueError, ": t0 must be a number >= 0; got -4"),
+    "two decays (torch)": (lambda: D.torch.asgd(weight_decay=-1.0), ValueError, ": weight_decay must be a .*; got -1.0"),
     "no mask (optax)": (lambda: D.optax.adamw(0.1, mask="w"), TypeError, "mask must be a tree of booleans"),
     "a word for a switch": (lambda: D.torch.adam(amsgrad="no"), TypeError, "amsgrad must be True or False; got 'no'$"),
     "a number for a switch": (lambda: D.keras.Adam(amsgrad=1), TypeError, "amsgrad must be True or False; got 1$"),
@@ -238,6 +243,7 @@ def test_a_number_that_is_off_costs_no_state():
     leaves = len(jax.tree.leaves(D.torch.sgd(0.1, 0.9).init(params)))
     assert len(jax.tree.leaves(D.torch.sgd(0.1, 0.9, dampening=0.5).init(params))) == leaves + 2  # τ and the step
     assert "weight_decay" not in jc.hyperparams(D.torch.adam().init(params))
+    assert "weight_decay" not in jc.hyperparams(D.torch.asgd(lambd=0).init(params))
 
 
 def test_a_traced_number_is_on():
@@ -279,6 +285,22 @@ def test_rates_may_be_schedules_everywhere():
         _, state = tx.update(jnp.ones(1), state)
         rate = jc.hyperparams(state)["learning_rate"]
         assert float(rate) == pytest.approx(0.4 * (1 - step / 4) / (1 + 0.5 * step), rel=1e-6)
+
+
+def test_torchs_averages_are_of_the_steps_after_t0_and_its_decays_add_up():
+    """θ ← θ − η((λ + λ′)θ + g), with η, λ and λ′ of one; a schedule scales the second."""
+    tx, theta = D.torch.asgd(0.5, 0.2, 1.0, t0=1, weight_decay=jc.schedules.linear(0.4, 0.0, 2)), jnp.array([8.0])
+    state, steps, seen = tx.init(theta), [], []
+    for _ in range(4):
+        updates, state = tx.update(jnp.zeros(1), state, theta)
+        theta = theta + updates
+        steps.append(float(theta[0]))
+        seen.append(float(jc.eval_params(state, theta)[0]))
+    expected = [8.0]
+    for t in range(4):
+        expected.append(expected[-1] * (1 - 0.5 / (1 + 0.1 * t) * (0.2 + max(0.4 - 0.2 * t, 0.0))))
+    np.testing.assert_allclose(steps, expected[1:], rtol=1e-6)
+    np.testing.assert_allclose(seen, [*expected[1:4], np.mean(expected[3:])], rtol=1e-6)
 
 
 def test_papers_adamw_scales_both_by_the_schedule_and_the_gradient_by_alpha():

@@ -17,3 +17,8 @@ def test_a_method_that_strays_is_shown_as_different():
     assert table.cell("keras", "adam", record) == "differs: 3e-04"
     assert table.cell("keras", "sgd", record) == "equal: `jc.sgd()`"
     assert "momentum_decay=1.0" in table.cell("keras", "nadam", record)
+
+
+def test_a_method_that_a_framework_has_not_is_a_dash():
+    assert table.cell("optax", "averaged_sgd", golden.load()) == "—"
+    assert table.cell("torch", "averaged_sgd", golden.load()).startswith("equal: `asgd()` is `jc.decayed(jc.averaged_sgd)(")
