@@ -1,9 +1,10 @@
 """Optimizers on a tree of many small leaves: ``python -m benchmarks.leaves [--rounds 9]``.
 
 1 000 leaves of 64 floats; adam and momentum, ours against optax's: the time to trace an ``update``, to compile the scan over
-steps that it is in, and to do one step of it. Momentum three times: our default, the lecture's equation, with α inside the
-buffer, against optax's, with α outside; and both sides in either's. All in one process; the sides take turns, and JAX's caches
-are emptied before each compiles.
+steps that it is in, and to do one step of it. Momentum four times: our default, the lecture's equation, with α inside the
+buffer, against optax's, with α outside; both sides in either's; and both in the lecture's with their numbers in the state,
+where ours always are (optax's by ``inject_hyperparams``). All in one process; the sides take turns, and JAX's caches are
+emptied before each compiles.
 """
 
 from __future__ import annotations
@@ -23,12 +24,22 @@ from benchmarks import machine, statistics, table
 LEAVES, SIZE, STEPS, REPEATS = 1000, 64, 1000, 15
 LIMITS = {"trace": 0.5, "compile": 1.05, "step": 1.05}
 TITLES = {"trace": "tracing `update`", "compile": "lowering and compiling a scan of it", "step": "a step in the scan"}
+
+
+def _lectures(learning_rate: float, momentum: float) -> optax.GradientTransformation:
+    return optax.chain(optax.scale(learning_rate), optax.trace(momentum), optax.scale(-1.0))
+
+
 PAIRS: dict[str, dict[str, Callable[[], optax.GradientTransformation]]] = {
     "adam": {"ours": lambda: jc.adam(1e-3), "peer": lambda: optax.adam(1e-3)},
     "momentum": {"ours": lambda: jc.momentum(1e-3, 0.9), "peer": lambda: optax.sgd(1e-3, momentum=0.9)},
     "momentum, both in the lecture's form": {
         "ours": lambda: jc.momentum(1e-3, 0.9),
-        "peer": lambda: optax.chain(optax.scale(1e-3), optax.trace(0.9), optax.scale(-1)),
+        "peer": lambda: _lectures(1e-3, 0.9),
+    },
+    "momentum, both in the lecture's form, with numbers in the state": {
+        "ours": lambda: jc.momentum(1e-3, 0.9),
+        "peer": lambda: optax.inject_hyperparams(_lectures)(1e-3, 0.9),
     },
     "momentum, both in optax's form": {
         "ours": lambda: jc.momentum(1e-3, 0.9, rate_inside=False),
