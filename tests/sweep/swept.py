@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from jaxopt_course.sweep import execution
 from jaxopt_course.sweep.blocks import Clock, Options
 from jaxopt_course.sweep.matching import match
 
 FAST = {"seeds": 1, "epochs": 1, "batch_size": 10}
+SMALL = {"seeds": 2, "batch_size": 10}  # for those that compete
+RATES = np.geomspace(1e-3, 0.3, 9)
 
 
 def runner(problem, factory, space, **options):
