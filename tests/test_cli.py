@@ -16,6 +16,7 @@ import xarray as xr
 
 import jaxopt_course as jc
 from jaxopt_course import cli
+from jaxopt_course.cli import shared
 from jaxopt_course.optimizers import CATALOG
 
 SHELL = [sys.executable, "-m", "jaxopt_course"]
@@ -112,6 +113,13 @@ def test_fit_is_quiet_without_progress(capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_any_problem_that_takes_a_model_is_given_it(monkeypatch):
+    monkeypatch.setitem(jc.problems.PROBLEMS, "mnist1d", (lambda model="softmax": f"signals/{model}", "without the package"))
+    assert shared.problem("mnist1d", "mlp", None) == "signals/mlp"
+    assert shared.problem("mnist1d", None, None) == "signals/softmax"
+    assert shared.problem("digits", None, None).name == "digits/mlp"
+
+
 def test_race_prints_a_table_and_writes_page_and_picture(capsys, tmp_path):
     page, picture = tmp_path / "race.html", tmp_path / "race.png"
     arguments = ["race", "--optimizers", "sgd", "adam", "--seeds", "2", "--epochs", "1", "--model", "softmax", "--no-cache"]
@@ -136,10 +144,10 @@ BAD = {
     "under a file": (["fit", "--picture", f"{__file__}/x.png"], "is not a folder"),
     "history": (["fit", "--history", "/proc/x/steps.csv"], "error: cannot write '/proc/x/steps.csv'"),
     "no data": (["fit", "--problem", "fashion-mnist", "--folder", "/no/such"], "in /no/such"),
-    "a folder for digits": (["fit", "--folder", "/tmp"], "error: --folder is for fashion-mnist; digits needs none"),
+    "a folder for digits": (["fit", "--folder", "/tmp"], "error: --folder is for fashion-mnist; digits takes none"),
     "a model for a regression": (
         ["fit", "--problem", "linear-regression", "--model", "mlp"],
-        "error: --model is for images; linear-regression has its own",
+        "error: --model is for digits, fashion-mnist, mnist1d; linear-regression takes none",
     ),
     "epochs 0": (["fit", "--epochs", "0"], "error: fit: epochs must be an integer >= 1; got 0"),
     "epochs 0 in a race": (["race", "--epochs", "0"], "error: race: epochs must be an integer >= 1; got 0"),
