@@ -85,7 +85,7 @@ def check_number(
     ``also`` is what else the argument accepts, for the message: ``", an array or a schedule"``.
 
     Raises:
-        TypeError: the value is not numeric. ValueError: it is not a scalar, not finite, or outside the interval.
+        TypeError: the value is no real number. ValueError: it is not a scalar, not finite, or outside the interval.
     """
     if isinstance(value, Tracer) or (isinstance(value, float) and value in (interval or Interval())):
         return
@@ -94,7 +94,10 @@ def check_number(
     if isinstance(value, (str, bytes, bool, np.bool_)) or value is None:
         raise TypeError(f"{where}: {name} must be {accepted}{also}; got {value!r}")
     try:
-        array = np.asarray(value, dtype=float)
+        array = np.asarray(value)
+        if array.dtype.kind in "bcmMSU":  # NumPy would read "0.1", and drop what is imaginary
+            raise TypeError(f"{array.dtype} is no real number")
+        array = array.astype(float)
     except (TypeError, ValueError) as error:
         raise TypeError(f"{where}: {name} must be {accepted}{also}; got {value!r}") from error
     if scalar and array.ndim:

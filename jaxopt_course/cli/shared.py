@@ -11,9 +11,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["EPOCHS", "check_writable", "compilation_cache", "problem", "save"]
+__all__ = ["EPOCHS", "MODELS", "check_writable", "compilation_cache", "problem", "save"]
 
 EPOCHS = {"fashion-mnist": 5}
+MODELS = {"digits": "mlp", "fashion-mnist": "mlp"}  # unless one is given; else the problem's own
 
 
 def problem(name: str, model: str | None, folder: Path | None, swept: Iterable[str] = ()) -> Any:
@@ -27,16 +28,13 @@ def problem(name: str, model: str | None, folder: Path | None, swept: Iterable[s
 
     if name not in PROBLEMS:
         raise ValueError(f"unknown problem {name!r}{closest(name, PROBLEMS)}")
-    options: dict[str, Any] = {}
-    images = name in ("digits", "fashion-mnist")
-    if images:
-        options["model"] = model or "mlp"
-    elif model:
-        raise ValueError(f"--model is for images; {name} has its own")
-    if folder and name != "fashion-mnist":
-        raise ValueError(f"--folder is for fashion-mnist; {name} needs none")
-    if folder:
-        options["folder"] = folder
+    options = {"model": model or MODELS.get(name), "folder": folder}
+    options = {option: value for option, value in options.items() if value}
+    takes = {known: inspect.signature(factory).parameters for known, (factory, _) in PROBLEMS.items()}
+    for option in options:
+        if option not in takes[name]:
+            those = ", ".join(known for known in takes if option in takes[known])
+            raise ValueError(f"--{option} is for {those}; {name} takes none")
     make = functools.partial(PROBLEMS[name][0], **options)
     return make if set(swept) & inspect.signature(make).parameters.keys() else make()
 

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen, nnx
 
-from jaxopt_course.checks import Interval, check_number, check_positive_integer
+from jaxopt_course.checks import Interval, check_bool, check_number, check_positive_integer
 from jaxopt_course.problems.models import pixels
 from jaxopt_course.types import Key, ModelState, Params
 
@@ -45,7 +45,7 @@ def convnet(
         A model for images ``[B, H, W]`` or ``[B, H, W, C]``.
 
     Raises:
-        ValueError: a width is not an integer ≥ 1, or ``dropout`` is outside [0, 1).
+        TypeError, ValueError: a width is not an integer ≥ 1, ``batch_norm`` is no bool, or ``dropout`` is outside [0, 1).
 
     >>> model = convnet((4,), classes=3)
     >>> params, state = model.init(jax.random.key(0), jnp.zeros((1, 8, 8)))
@@ -56,7 +56,7 @@ def convnet(
         check_positive_integer("convnet", f"channels[{i}]", width)
     check_number("convnet", "dropout", dropout, Interval(0, 1, open_high=True))
     check_positive_integer("convnet", "classes", classes)
-    return from_linen(ConvNet(tuple(channels), classes, batch_norm, dropout))
+    return from_linen(ConvNet(tuple(channels), classes, check_bool("convnet", "batch_norm", batch_norm), dropout))
 
 
 def from_linen(module: linen.Module, *, rngs: tuple[str, ...] = ("dropout",)) -> LinenModel:

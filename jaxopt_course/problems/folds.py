@@ -11,7 +11,7 @@ import dataclasses
 import jax
 import numpy as np
 
-from jaxopt_course.checks import check_positive_integer
+from jaxopt_course.checks import check_bool, check_positive_integer
 from jaxopt_course.problems.objective import Data, Problem, num_examples
 from jaxopt_course.types import Batch
 
@@ -37,7 +37,8 @@ def folds(problem: Problem, k: int = 5, *, seed: int = 0, stratify: bool | None 
         k problems, ``name`` ending in ``[i/k]``.
 
     Raises:
-        ValueError, TypeError: ``k`` is out of range; ``seed`` is not an integer ≥ 0; ``stratify=True`` without integer labels.
+        ValueError, TypeError: ``k`` is out of range; ``seed`` is not an integer ≥ 0; ``stratify`` is no bool, or true
+            without integer labels.
 
     >>> from jaxopt_course import problems
     >>> folds(problems.linear_regression(50, 3), 4)[1]
@@ -79,11 +80,12 @@ def fold_rows(groups: np.ndarray, k: int, seed: int) -> list[np.ndarray]:
 
 
 def _groups(data: Batch, count: int, stratify: bool | None) -> np.ndarray:
+    wanted = None if stratify is None else check_bool("folds", "stratify", stratify)
     y = data.get("y") if isinstance(data, dict) else None
     labelled = y is not None and np.ndim(y) == 1 and np.issubdtype(np.asarray(y).dtype, np.integer)
-    if stratify and not labelled:
+    if wanted and not labelled:
         raise ValueError("folds: stratify=True needs labels: data with integers 'y', one for each example")
-    return np.asarray(y) if labelled and stratify is not False else np.zeros(count)
+    return np.asarray(y) if labelled and wanted is not False else np.zeros(count)
 
 
 def _join(a: jax.Array, b: jax.Array) -> np.ndarray:

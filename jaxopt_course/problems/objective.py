@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxopt_course.checks import check_bool
 from jaxopt_course.types import Batch, Key, ModelState, Params, Regularizer
 
 if TYPE_CHECKING:
@@ -119,7 +120,8 @@ class Problem:
         name: what tables and pictures call it.
 
     Raises:
-        TypeError: a part is not callable or not hashable. ValueError: empty data, or leaves of different lengths.
+        TypeError: a part is not callable or not hashable, or ``coupled`` is no bool. ValueError: empty data, or leaves of
+            different lengths.
 
     >>> import jax.numpy as jnp
     >>> problem = Problem.from_loss(lambda w, batch: (batch["x"] @ w - batch["y"]) ** 2, jnp.zeros(2),
@@ -150,6 +152,7 @@ class Problem:
             optional = part not in ("init", "apply", "loss") and getattr(self, part) is None
             if not (optional or callable(getattr(self, part))):
                 raise TypeError(f"Problem: {part} must be a function; got {getattr(self, part)!r}")
+        check_bool("Problem", "coupled", self.coupled)
         if self.regularizer is not None and not isinstance(self.regularizer, Regularizer):
             object.__setattr__(self, "regularizer", Regularizer(self.regularizer))
         try:

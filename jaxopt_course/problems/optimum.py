@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from jaxopt_course.checks import Interval, check_number
+from jaxopt_course.checks import Interval, check_bool, check_number
 from jaxopt_course.problems import convex, losses, regularizers
 from jaxopt_course.problems.models import Dense
 from jaxopt_course.problems.objective import Problem
@@ -80,7 +80,7 @@ def tikhonov(x: Any, y: Any, regularization: float, *, exclude_bias: bool = True
         As for :func:`least_squares`.
 
     Raises:
-        As for :func:`least_squares`; ValueError: λ is negative or not finite.
+        As for :func:`least_squares`; ValueError: λ is negative or not finite. TypeError: ``exclude_bias`` is no bool.
 
     >>> best = tikhonov([[-1.0], [1.0]], [-2.0, 4.0], 1.0)
     >>> best.params["dense0"]["kernel"], best.params["dense0"]["bias"], round(best.objective, 3)
@@ -90,7 +90,7 @@ def tikhonov(x: Any, y: Any, regularization: float, *, exclude_bias: bool = True
         Lecture 000 [A6]; A. N. Tikhonov 1963; Hoerl & Kennard 1970, "Ridge regression".
     """
     check_number("tikhonov", "regularization", regularization, Interval(0))
-    return _closed_form("tikhonov", x, y, float(regularization), exclude_bias)
+    return _closed_form("tikhonov", x, y, float(regularization), check_bool("tikhonov", "exclude_bias", exclude_bias))
 
 
 def optimum(problem: Problem) -> Optimum:

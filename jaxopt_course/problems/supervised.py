@@ -98,7 +98,7 @@ def supervised(
         outputs: how many outputs a model given by name gets.
         labels: the distinct labels of a classification; None for a regression.
         loss: in the place of the one that suits the labels.
-        metrics: the same for the metrics.
+        metrics: the same for the metrics; an empty mapping for none.
         regularizer: λR(θ), if any.
         name: what tables call it.
 
@@ -118,7 +118,7 @@ def supervised(
     result, model_state = jax.eval_shape(lambda batch: apply(*init(jax.random.key(0)), batch), two)
     if labels is not None:
         loss, default_metrics = _suitable(where, loss, labels, math.prod(result.shape[1:]))
-        metrics = metrics or default_metrics
+        metrics = default_metrics if metrics is None else metrics
     loss = loss or losses.squared_error
     shape = jax.eval_shape(loss, result, two).shape
     if shape not in ((2,), ()):

@@ -152,8 +152,8 @@ def race(
     seconds: float = 7.0,
     bounds: Any = None,
     points: Sequence[Any] | None = None,
-    height: Height = "value",
-    angle: tuple[float, float] = (38.0, -60.0),
+    height: Height | None = None,
+    angle: tuple[float, float] | None = None,
     axes: Axes | None = None,
     theme: Theme = "light",
 ) -> Race:
@@ -166,7 +166,8 @@ def race(
         seconds: how long it plays.
         bounds: as for :func:`~jaxopt_course.report.paths.level_curves`; a path that leaves the box ends there.
         points: stationary points to mark when ``"flat"``, as for :func:`~jaxopt_course.report.paths.level_curves`.
-        height, angle: for ``"3d"``, as ``height`` and ``view`` of :func:`jaxopt_course.report.relief.surface_3d`.
+        height, angle: for ``"3d"``, as ``height`` and ``view`` of :func:`jaxopt_course.report.relief.surface_3d`, by default
+            these, too.
         axes: where to draw the surface, instead of a new figure.
         theme: ``"light"`` or ``"dark"``.
 
@@ -174,7 +175,8 @@ def race(
         A :class:`Race`.
 
     Raises:
-        ValueError: no frames (no paths, or none with a second point), an unknown view, or what the picture refuses.
+        ValueError: no frames (no paths, or none with a second point), an unknown view, an argument of the
+            other one, or what the picture refuses.
 
     >>> import jaxopt_course as jc
     >>> optimizers = {"sgd": jc.sgd(0.05), "adam": jc.adam(0.05)}
@@ -187,6 +189,9 @@ def race(
     """
     if view not in ("flat", "3d"):
         raise ValueError(f"race: unknown view {view!r}{checks.closest(view, ('flat', '3d'))}")
+    others = {"points": points} if view == "3d" else {"height": height, "angle": angle}
+    if idle := [name for name, value in others.items() if value is not None]:
+        raise ValueError(f"race: {idle[0]} is for view={'flat' if view == '3d' else '3d'!r}; got view={view!r}")
     checks.check_number("race", "seconds", seconds, checks.Interval(0, open_low=True))
     own = terrain.strands(paths, "race")
     longest = max(own, key=lambda strand: len(strand.points), default=None)
@@ -195,8 +200,10 @@ def race(
     box = terrain.bounds_of(function, own, bounds, "race")
     looks = style.lines((strand.label for strand in own), theme)
     if view == "3d":
-        figure = surface_3d(function, bounds=box, height=height, view=angle, axes=axes, theme=theme)
-        project = _projection(axes or figure.axes[0], relief(function, height, box, "race"))
+        raised: Height = "value" if height is None else height
+        turned: dict[str, Any] = {} if angle is None else {"view": angle}
+        figure = surface_3d(function, bounds=box, height=raised, axes=axes, theme=theme, **turned)
+        project = _projection(axes or figure.axes[0], relief(function, raised, box, "race"))
     else:
         axes = axes if axes is not None else _plain(theme)
         figure = level_curves(function, bounds=box, points=points, axes=axes, theme=theme, legend=False)

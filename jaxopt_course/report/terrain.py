@@ -12,8 +12,8 @@ from matplotlib.colors import LinearSegmentedColormap, to_hex
 from jaxopt_course.report import style
 
 __all__ = [
-    "Paths", "Strand", "bounds_of", "colormap", "colorscale", "gradients_at", "grid", "levels", "ranks", "strands", "survey",
-    "values_at", "walked",
+    "Paths", "Strand", "bounds_of", "colormap", "colorscale", "gradients_at", "grid", "levels", "mapped", "ranks", "strands",
+    "survey", "values_at", "walked",
 ]  # fmt: skip
 
 Grid = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -129,10 +129,18 @@ def grid(function: Callable[..., Any], box: np.ndarray, count: int, where: str) 
 def survey(heights: Callable[[np.ndarray], np.ndarray], box: np.ndarray, count: int, where: str) -> Grid:
     """The same for what takes all points at once, ``[..., 2]``."""
     x, y = np.meshgrid(*np.linspace(box[:, 0], box[:, 1], count, axis=1))
-    values = heights(np.stack([x, y], axis=-1))
-    if not (finite := np.isfinite(values)).any():
+    return x, y, mapped(heights(np.stack([x, y], axis=-1)), box, where)
+
+
+def mapped(heights: np.ndarray, box: np.ndarray, where: str) -> np.ndarray:
+    """Heights measured all over a box, in any dimension; NaN where they are not finite.
+
+    Raises:
+        ValueError: they are finite nowhere.
+    """
+    if not (finite := np.isfinite(heights)).any():
         raise ValueError(f"{where}: function is finite nowhere in the box {box.tolist()}; bounds shows another")
-    return x, y, np.where(finite, values, np.nan)
+    return np.where(finite, heights, np.nan)
 
 
 def values_at(function: Callable[..., Any], points: np.ndarray) -> np.ndarray:

@@ -38,7 +38,7 @@ def learning_rate_triptych(
 
     Raises:
         TypeError: a function or paths that are none. ValueError: no paths, points of other shapes, bounds that are none, too
-            few axes.
+            few axes, a function that is finite nowhere on the paths or in the bounds.
 
     >>> import numpy as np
     >>> paths = {f"α = {rate}": (1 - 2 * rate) ** np.arange(9) for rate in (0.05, 0.4, 1.05)}
@@ -53,6 +53,8 @@ def learning_rate_triptych(
     if not points or len({path.shape[1] for path in points.values()}) > 1:
         raise ValueError("learning_rate_triptych: expected paths, all of them in one dimension or all in two")
     values = {name: _along(function, path) for name, path in points.items()}
+    if not any(np.isfinite(heights).any() for heights in values.values()):
+        raise ValueError("learning_rate_triptych: function is finite nowhere on the paths")
     box = _box(points, values, bounds)
     count = len(points)
     with style.themed(theme) as colors:
@@ -125,14 +127,14 @@ def _descent_in_one(
     axes: Axes, function: Any, path: np.ndarray, values: np.ndarray, box: np.ndarray, colors: Palette, theme: Theme
 ) -> None:
     grid = np.linspace(box[0, 0], box[0, 1], 400)
-    heights = _along(function, grid[:, None])
+    heights = terrain.mapped(_along(function, grid[:, None]), box, "learning_rate_triptych")
     axes.plot(grid, heights, color=colors.muted, linewidth=1.4)
     seen = _shown(path, box)
     axes.plot(seen[:, 0], values[: len(seen)], color=colors.cycle[1], marker="o", markersize=4.2, linewidth=1.2)
     axes.plot(
         path[0, 0], values[0], "o", color=colors.paper, markeredgecolor=colors.cycle[1], markeredgewidth=1.8, markersize=7
     )
-    low, high = heights.min(), heights.max()
+    low, high = np.nanmin(heights), np.nanmax(heights)
     axes.set(xlim=box[0], ylim=(low - 0.06 * (high - low), high), xlabel="θ", ylabel="f(θ)")
 
 
@@ -154,7 +156,7 @@ def _shown(path: np.ndarray, box: np.ndarray) -> np.ndarray:
 def _limit(axes: Axes, values: Mapping[str, np.ndarray]) -> None:
     """f along the paths: logarithmic where positive, cut a little above where they start."""
     heights = np.concatenate([v[np.isfinite(v)] for v in values.values()])
-    start = max(v[0] for v in values.values())
+    start = max((v[0] for v in values.values() if np.isfinite(v[0])), default=heights.max())
     if heights.min() > 0:
         axes.set_yscale("log")
         axes.set_ylim(max(heights.min(), 1e-12 * start) / 2, min(heights.max(), 30 * start) * 2)

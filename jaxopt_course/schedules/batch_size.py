@@ -116,8 +116,8 @@ def from_decay(
         What ``fit(..., batch_size=)`` takes, beside an optimizer of constant learning rate α(0).
 
     Raises:
-        TypeError, ValueError: no schedule, integers that are not, or a rate that is not positive at step 0, or is negative or
-            not a number later.
+        TypeError, ValueError: no schedule, integers or a switch that are not, or a rate that is not positive at step 0, or is
+            negative or not a number later.
 
     >>> from jaxopt_course import schedules
     >>> halve = schedules.step(0.1, 0.6931472, 2 * 10)  # every two passes of 320 examples, 32 at a time
@@ -137,7 +137,7 @@ def from_decay(
     most = n if maximum is None else checks.check_positive_integer(where, "maximum", maximum, maximum=n)
     if most < size:
         raise ValueError(f"{where}: maximum must be at least the batch size {size}; got {maximum}")
-    per_epoch = n // size if drop_remainder else -(-n // size)
+    per_epoch = n // size if checks.check_bool(where, "drop_remainder", drop_remainder) else -(-n // size)
     rates = np.asarray(jax.vmap(rule)(jnp.arange(count) * per_epoch), np.float64)
     bad = ~(np.isfinite(rates) & (rates >= 0)) | (np.arange(count) == 0) & (rates <= 0)
     if bad.any():

@@ -124,7 +124,7 @@ def exponent(x: Any, y: Any) -> float:
     first, second = np.asarray(x, float), np.asarray(y, float)
     if first.ndim != 1 or first.shape != second.shape or len(first) < 2:
         raise ValueError(f"exponent: x and y must be rows of one length >= 2; got shapes {first.shape} and {second.shape}")
-    if not ((first > 0) & (second > 0) & np.isfinite(first * second)).all():
+    if not ((first > 0) & (second > 0) & np.isfinite(first) & np.isfinite(second)).all():
         raise ValueError(f"exponent: x and y must be positive and finite; got {first.tolist()} and {second.tolist()}")
     return float(np.polyfit(np.log(first), np.log(second), 1)[0])
 

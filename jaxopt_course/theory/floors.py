@@ -95,8 +95,8 @@ def least_squares_floor(
         A :class:`NoiseFloor`; its losses are f − f* of the mean over all examples.
 
     Raises:
-        TypeError, ValueError: arrays that do not fit, columns that depend on each other, the optimizer is not linear; or the
-            rate is so large that the variance grows for ever, which happens before the mean diverges.
+        TypeError, ValueError: arrays that do not fit, columns that depend on each other, ``half`` is no bool, the optimizer is
+            not linear; or the rate is so large that the variance grows for ever, which happens before the mean diverges.
 
     >>> import jaxopt_course as jc
     >>> x, y = np.array([[1.0], [2.0], [3.0]]), np.array([1.0, 3.0, 2.0])
@@ -111,7 +111,7 @@ def least_squares_floor(
     """
     x, y = _regression(x, y)
     checks.check_positive_integer("least_squares_floor", "batch_size", batch_size)
-    scale = 1.0 if half else 2.0
+    scale = 1.0 if checks.check_bool("least_squares_floor", "half", half) else 2.0
     h = scale * x.T @ x / len(x)
     if np.linalg.matrix_rank(x) < x.shape[1]:
         raise ValueError("least_squares_floor: the columns of x must be independent, for one minimum")

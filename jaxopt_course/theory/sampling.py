@@ -28,7 +28,7 @@ def standard_error(gradients: Any, batch_size: Any, *, replace: bool = True) -> 
         The standard error for each m.
 
     Raises:
-        ValueError: no examples, or a batch size out of range.
+        ValueError: no examples, or a batch size out of range. TypeError: ``replace`` is no bool.
 
     >>> standard_error([1.0, 2.0, 3.0, 6.0], [1, 4]).round(4), standard_error([1.0, 2.0, 3.0, 6.0], [1, 4], replace=False)
     (array([1.8708, 0.9354]), array([1.8708, 0. ]))
@@ -36,6 +36,7 @@ def standard_error(gradients: Any, batch_size: Any, *, replace: bool = True) -> 
     References:
         Lectures 001, 004 [F3] (the slide calls σ the variance; it is the standard deviation).
     """
+    checks.check_bool("standard_error", "replace", replace)
     rows = _rows("standard_error", gradients)
     sizes = np.asarray(batch_size)
     n = len(rows)

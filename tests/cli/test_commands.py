@@ -16,6 +16,7 @@ import xarray as xr
 
 import jaxopt_course as jc
 from jaxopt_course import cli
+from jaxopt_course.cli import shared
 from jaxopt_course.optimizers import CATALOG
 
 SHELL = [sys.executable, "-m", "jaxopt_course"]
@@ -99,6 +100,13 @@ def test_fit_prints_the_test_result_and_writes_what_was_asked_for(capsys, tmp_pa
 def test_fit_is_quiet_without_progress(capsys):
     assert cli.main(["fit", "--epochs", "1", "--model", "softmax", "--no-progress", "--no-cache"]) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_any_problem_that_takes_a_model_is_given_it(monkeypatch):
+    monkeypatch.setitem(jc.problems.PROBLEMS, "mnist1d", (lambda model="softmax": f"signals/{model}", "without the package"))
+    assert shared.problem("mnist1d", "mlp", None) == "signals/mlp"
+    assert shared.problem("mnist1d", None, None) == "signals/softmax"
+    assert shared.problem("digits", None, None).name == "digits/mlp"
 
 
 def test_race_prints_a_table_and_writes_page_and_picture(capsys, tmp_path):

@@ -18,10 +18,10 @@ BAD = {
     "under a file": (["fit", "--picture", f"{__file__}/x.png"], "is not a folder"),
     "history": (["fit", "--history", "/proc/x/steps.csv"], "error: cannot write '/proc/x/steps.csv'"),
     "no data": (["fit", "--problem", "fashion-mnist", "--folder", "/no/such"], "in /no/such"),
-    "a folder for digits": (["fit", "--folder", "/tmp"], "error: --folder is for fashion-mnist; digits needs none"),
+    "a folder for digits": (["fit", "--folder", "/tmp"], "error: --folder is for fashion-mnist; digits takes none"),
     "a model for a regression": (
         ["fit", "--problem", "linear-regression", "--model", "mlp"],
-        "error: --model is for images; linear-regression has its own",
+        "error: --model is for digits, fashion-mnist, mnist1d; linear-regression takes none",
     ),
     "epochs 0": (["fit", "--epochs", "0"], "error: fit: epochs must be an integer >= 1; got 0"),
     "epochs 0 in a race": (["race", "--epochs", "0"], "error: race: epochs must be an integer >= 1; got 0"),

@@ -87,6 +87,10 @@ class TestFromArrays:
         assert jnp.array_equal(evaluation.losses, evaluation.metrics["error"])
         assert problem.name == "mine"
 
+    def test_no_metrics_are_none(self):
+        problem = from_arrays(X, BITS, metrics={})
+        assert problem.objective(*problem.init(KEY), problem.data.train).metrics == {}
+
     def test_a_scalar_loss_couples_the_batch(self):
         assert from_arrays(X, X[:, 0], loss=lambda outputs, batch: jnp.var(outputs - batch["y"])).coupled
 

@@ -110,6 +110,7 @@ def test_the_dense_model_given_back_is_a_function():
         (lambda: models.mlp((4, 0)), ValueError, r"mlp: hidden\[1\] must be an integer >= 1; got 0"),
         (lambda: models.mlp(activation="rellu"), ValueError, "unknown activation 'rellu'; did you mean 'relu'"),
         (lambda: models.convnet(dropout=1.0), ValueError, r"convnet: dropout must be a number in \[0, 1\); got 1.0"),
+        (lambda: models.convnet(batch_norm=3), TypeError, "convnet: batch_norm must be True or False; got 3"),
         (lambda: models.convnet((0,)), ValueError, r"convnet: channels\[0\] must be an integer >= 1"),
         (lambda: models.from_linen(LinenNet), TypeError, "from_linen: module must be a flax.linen.Module"),
         (lambda: models.from_nnx(3), TypeError, "from_nnx: factory must be an nnx module class"),

@@ -117,6 +117,7 @@ class Unhashable:
         ({"metrics": {"a": 3}}, TypeError, "Problem: metrics must be functions by name; got 3 called 'a'"),
         ({"metrics": {1: len}}, TypeError, "Problem: metrics must be functions by name; got <.*len> called 1"),
         ({"metrics": {"a": Unhashable()}}, TypeError, "must be hashable functions"),
+        ({"coupled": "no"}, TypeError, "Problem: coupled must be True or False; got 'no'"),
         ({"data": {}}, ValueError, "Problem: data.train: no arrays"),
         ({"data": Data(DATA, {"x": jnp.zeros((0, 2))})}, ValueError, "Problem: data.validation: empty"),
         (

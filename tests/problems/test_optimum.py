@@ -241,6 +241,11 @@ def test_bad_strengths_are_refused(regularization):
         tikhonov(LINE, [1.0, 2.0, 3.0, 4.0], regularization)
 
 
+def test_a_word_is_no_choice_about_the_bias():
+    with pytest.raises(TypeError, match="tikhonov: exclude_bias must be True or False; got 'no'"):
+        tikhonov(LINE, [1.0, 2.0, 3.0, 4.0], 0.1, exclude_bias="no")
+
+
 def test_targets_of_many_axes_and_complex_numbers_are_refused():
     with pytest.raises(ValueError, match=r"y must have shape \[n\] or \[n, k\]; got \(3, 2, 2\)"):
         jc.problems.least_squares(np.ones((3, 2)), np.ones((3, 2, 2)))

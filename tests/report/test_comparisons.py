@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import ClassVar
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
@@ -170,6 +171,17 @@ class TestTriptych:
         never = triptych.learning_rate_triptych(lambda x: x**2, {"a": np.array([5.0, 8.0, 9.0])}, bounds=(-2, 2))
         np.testing.assert_allclose(never.axes[0].lines[1].get_xdata(), [5.0, 8.0])
 
+    def test_a_function_is_drawn_where_it_is_defined(self):
+        function = lambda z: z - jnp.log(z)  # negative z have no logarithm, 0 an infinite one
+        found = jc.minimize(function, jc.sgd(0.1), start=3.0, steps=10)
+        above, below = triptych.learning_rate_triptych(function, {"a": found}, bounds=(-1.0, 4.0)).axes
+        x, heights = above.lines[0].get_data()
+        np.testing.assert_array_equal(np.isfinite(heights), x > 0)
+        assert above.get_ylim()[1] == pytest.approx(np.nanmax(heights))
+        assert below.get_ylim()[0] > 0
+        outside = triptych.learning_rate_triptych(function, {"a": np.array([-1.0, 2.0, 1.5])})
+        assert np.isfinite([axes.get_ylim() for axes in outside.axes]).all()
+
     def test_what_minimize_returns_is_a_path(self):
         found = jc.minimize(lambda x: (x - 1.0) ** 2, jc.sgd(0.1), start=3.0, steps=12)
         path = triptych.learning_rate_triptych(lambda x: (x - 1.0) ** 2, {"good": found}).axes[0].lines[1]
@@ -191,6 +203,12 @@ class TestTriptych:
             ),
             (lambda draw: draw(abs, {"a": np.ones(3)}, bounds=(2, 1)), ValueError, "from < to; got (2, 1)"),
             (lambda draw: draw(sum, {"a": np.eye(2)}, bounds=(1, 2)), ValueError, "bounds must be two pairs (from, to)"),
+            (lambda draw: draw(jnp.log, {"a": -np.ones(3)}), ValueError, "function is finite nowhere on the paths"),
+            (
+                lambda draw: draw(jnp.log, {"a": np.ones(3)}, bounds=(-2, -1)),
+                ValueError,
+                "function is finite nowhere in the box [[-2.0, -1.0]]; bounds shows another",
+            ),
         ],
     )
     def test_bad_arguments_are_refused(self, call, error, message):

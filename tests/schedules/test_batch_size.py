@@ -87,6 +87,7 @@ BAD_DECAYS = {
     "maximum under the size": ({"maximum": 9}, ValueError, "maximum must be at least the batch size 10; got 9"),
     "epochs 0": ({"epochs": 0}, ValueError, "epochs must be an integer >= 1; got 0"),
     "examples 1.5": ({"num_examples": 1.5}, TypeError, "num_examples must be an integer >= 1; got 1.5"),
+    "a word": ({"drop_remainder": "no"}, TypeError, "drop_remainder must be True or False; got 'no'"),
 }  # fmt: skip
 
 

@@ -158,8 +158,13 @@ def test_the_leading_term_for_other_gains():
         (lambda: iterations_to(np.ones((2, 2)), 0.1), r"losses must be one row, \[steps\]; got shape \(2, 2\)"),
         (lambda: exponent([1.0], [1.0]), "rows of one length >= 2"),
         (lambda: exponent([1.0, 2.0], [1.0, -1.0]), "x and y must be positive and finite"),
+        (lambda: exponent([1.0, np.inf], [1.0, 1.0]), "x and y must be positive and finite"),
     ],
 )
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_numbers_whose_product_overflows_have_an_exponent():
+    assert exponent([1e200, 2e200], [1e200, 4e200]) == pytest.approx(2)

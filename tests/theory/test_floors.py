@@ -155,9 +155,10 @@ def test_the_variance_grows_for_ever_before_the_mean_does():
         (lambda: least_squares_floor(jc.sgd(0.1), np.ones(3), np.ones(3)), r"x must have shape \[n, d\] and y \[n\]"),
         (lambda: least_squares_floor(jc.sgd(0.1), np.ones((3, 2)), np.ones(3)), "columns of x must be independent"),
         (lambda: least_squares_floor(jc.sgd(0.1), np.eye(3), np.ones(3), batch_size=0), "batch_size must be an integer >= 1"),
+        (lambda: least_squares_floor(jc.sgd(0.1), np.eye(3), np.ones(3), half=2), "half must be True or False; got 2"),
         (lambda: least_squares_floor(jc.sgd(9.0), np.eye(3), np.ones(3)), "diverges"),
     ],
 )
 def test_bad_input(call, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         call()

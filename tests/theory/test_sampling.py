@@ -61,6 +61,7 @@ def test_without_replacement_the_finite_population_factor_makes_it_smaller():
         (lambda: standard_error(GRADIENTS, 0), "batch_size must be integers >= 1; got 0"),
         (lambda: standard_error(GRADIENTS, 1.5), "batch_size must be integers >= 1; got 1.5"),
         (lambda: standard_error(GRADIENTS, [2, 241], replace=False), "batch_size must be integers from 1 to 240"),
+        (lambda: standard_error(GRADIENTS, 2, replace="no"), "replace must be True or False; got 'no'"),
         (lambda: standard_error(1.0, 2), r"gradients must have one row for each example, \[n, ...\]; got shape \(\)"),
         (lambda: standard_error([np.nan, 1.0], 2), "gradients must be finite numbers"),
         (lambda: measured_error(GRADIENTS, [[0, 240]]), r"batches must be indices from 0 to 239, \[draws, m\]"),
@@ -73,5 +74,5 @@ def test_without_replacement_the_finite_population_factor_makes_it_smaller():
     ],
 )
 def test_bad_input(call, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         call()

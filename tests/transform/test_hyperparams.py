@@ -174,6 +174,16 @@ def test_bad_arguments_are_refused_at_the_call(make, error, message):
         make()
 
 
+@pytest.mark.parametrize(
+    "value", [jnp.array(0.1 + 2j), np.complex64(1 + 2j), np.array(True), jnp.array(True), np.array("0.1"), np.array(b"0.1")]
+)
+def test_arrays_that_are_no_real_numbers_are_refused_as_pythons_own_are(value):
+    with pytest.raises(TypeError, match="sgd: learning_rate must be a number >= 0, an array or a schedule; got"):
+        jc.sgd(value)
+    with pytest.raises(TypeError, match="expected_loss: start must be finite numbers; got"):
+        jc.theory.expected_loss(jc.sgd(0.1), np.eye(2), np.eye(2), start=[value, value], steps=2)
+
+
 def test_traced_numbers_pass():
     after = jax.jit(lambda rate: step(jc.sgd(rate), jc.sgd(rate).init(PARAMS))[0]["b"])
     np.testing.assert_allclose(after(-1.0), GRADS["b"], rtol=1e-6)

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxopt_course import checks
 from jaxopt_course.problems.surfaces.definition import Facts, Surface, surface
@@ -31,7 +32,8 @@ def quadratic(eigenvalues: Any = (1.0, 10.0), angle: Number = 0.0, center: Any =
         A :class:`Surface` whose numbers are all leaves. Its start is c + √2·Q(1, …, 1): as far along each eigenvector.
 
     Raises:
-        TypeError, ValueError: numbers that are not finite or do not fit together, a matrix that is not orthogonal.
+        TypeError, ValueError: numbers that are not finite or do not fit together, a matrix that is not orthogonal, or
+            one beside an angle.
 
     >>> bowl = quadratic(eigenvalues=(1.0, 4.0), angle=np.pi / 2)
     >>> round(float(bowl([1.0, 0.0])), 3), round(float(bowl([0.0, 1.0])), 3)
@@ -48,11 +50,14 @@ def quadratic(eigenvalues: Any = (1.0, 10.0), angle: Number = 0.0, center: Any =
     if place not in ((), shape):
         raise ValueError(f"quadratic: center must be one number or a point of {shape[0]}; got shape {place}")
     numbers: dict[str, Any] = {"eigenvalues": _array(eigenvalues), "center": _array(center)}
+    turned = isinstance(angle, Tracer) or bool(angle != 0)
     if rotation is not None:
+        if turned:
+            raise ValueError(f"quadratic: give angle or rotation, not both; got angle={angle!r} and a rotation")
         numbers["rotation"] = _orthogonal(rotation, shape[0])
     elif shape == (2,):
         numbers["angle"] = angle
-    elif isinstance(angle, (int, float)) and angle == 0:
+    elif not turned:
         numbers["rotation"] = np.eye(shape[0])
     else:
         raise ValueError(f"quadratic: an angle rotates two dimensions; for {shape[0]} give rotation, an orthogonal matrix")

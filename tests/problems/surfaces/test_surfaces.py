@@ -253,6 +253,7 @@ def test_points_come_as_lists_integers_or_a_single_number():
         (lambda: surfaces.quadratic((1.0, 2.0, 3.0), 0.3), ValueError, "an angle rotates two dimensions; for 3 give rotation"),
         (lambda: surfaces.quadratic((1.0, 2.0), rotation=np.ones((2, 2))), ValueError, "rotation must be orthogonal"),
         (lambda: surfaces.quadratic((1.0, 2.0), rotation=np.eye(3)), ValueError, r"rotation must have shape \(2, 2\)"),
+        (lambda: surfaces.quadratic((1.0, 2.0), 0.5, rotation=np.eye(2)), ValueError, "give angle or rotation, not both"),
         (lambda: surfaces.quadratic(("a", "b")), TypeError, "eigenvalues must be finite numbers; got"),
     ],
 )
