@@ -129,6 +129,18 @@ def test_two_of_one_name_in_a_chain_are_called_by_their_positions():
     assert "learning_rate" in jc.hyperparams(state)  # there is one
 
 
+def test_what_is_read_by_a_name_is_set_by_it():
+    """A scheduled rate counts, too: beside it, the short name would be ambiguous."""
+    state = jc.chain(jc.sgd(jc.schedules.linear(1.0, 0.0, 10)), jc.scale_by_learning_rate(0.5)).init(PARAMS)
+    assert set(jc.hyperparams(state)) == {"0/learning_rate", "1/learning_rate"}
+    state = jc.set_hyperparams(state, {"1/learning_rate": 0.25, "learning_rate/init_value": 0.75})
+    assert jc.hyperparams(state) == {"0/learning_rate": 0.75, "1/learning_rate": 0.25}
+    with pytest.raises(ValueError, match=r"no hyperparameter 'learning_rate'.*1/learning_rate"):
+        jc.set_hyperparams(state, learning_rate=0.1)
+    with pytest.raises(ValueError, match="0/learning_rate follows a schedule; set its numbers: learning_rate/init_value, "):
+        jc.set_hyperparams(state, {"0/learning_rate": 0.1})
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
