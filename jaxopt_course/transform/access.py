@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -25,7 +25,8 @@ def hyperparams(opt_state: OptState) -> dict[str, jax.Array]:
     """What the last update used (before the first: what it will use), by name.
 
     Names are short (``"learning_rate"``) where they are unique, else paths: labels of a partition
-    (``"weights/learning_rate"``), positions in a chain (``"0/decay"``, of its first member), and so on inwards.
+    (``"weights/learning_rate"``), positions in a chain (``"0/decay"``, of its first member), and so on inwards; with the
+    fields' names where those do not tell them apart (``"adv_state/learning_rate"``, of optax's SAM).
 
     Args:
         opt_state: any optimizer state with states of ours, or of ``optax.inject_hyperparams``, in it.
@@ -162,16 +163,26 @@ def _has_hyperparams(node: Any) -> bool:
     return isinstance(node, (HyperparamsState, optax.InjectStatefulHyperparamsState))
 
 
-def _nodes(opt_state: OptState, prefix: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
-    """Every state with hyperparameters, outermost first, with its path (dict keys and positions only)."""
-    found = []
+def _nodes(opt_state: OptState) -> list[tuple[tuple[str, ...], Any]]:
+    """Every state with hyperparameters, outermost first, with its path: keys and positions; fields where two share one."""
+    found = list(_walk(opt_state, ()))
+    short = [tuple(name for name, is_field in path if not is_field) for path, _ in found]
+    return [
+        (here if short.count(here) == 1 else tuple(name for name, _ in path), node)
+        for here, (path, node) in zip(short, found, strict=True)
+    ]
+
+
+def _walk(opt_state: OptState, prefix: tuple[tuple[str, bool], ...]) -> Iterator[tuple[tuple[tuple[str, bool], ...], Any]]:
+    """Every state with hyperparameters, with its path: names, and whether each is a field's."""
+    name = lambda key: str(getattr(key, "name", getattr(key, "key", getattr(key, "idx", ""))))
     for path, node in jax.tree_util.tree_leaves_with_path(opt_state, is_leaf=_has_hyperparams):
         if _has_hyperparams(node):
-            here = prefix + tuple(str(getattr(k, "key", getattr(k, "idx", ""))) for k in path if not hasattr(k, "name"))
-            found.append((here, node))
+            here = (*prefix, *((name(key), hasattr(key, "name")) for key in path))
+            yield here, node
             ours = isinstance(node, HyperparamsState)
-            found += _nodes(node.inner if ours else node.inner_state, (*here, node.rule.name if ours else "injected"))
-    return found
+            inner, label = (node.inner, node.rule.name) if ours else (node.inner_state, "injected")
+            yield from _walk(inner, (*here, (label, False)))
 
 
 def _last_values(node: Any) -> dict[str, Any]:
