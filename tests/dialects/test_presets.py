@@ -76,19 +76,27 @@ def test_other_numbers_are_no_other_program(module, name):
 
 
 @pytest.mark.parametrize(
-    "call",
+    ("call", "plain"),
     [
-        lambda: D.torch.adam(foreach=True, fused=True, capturable=True, differentiable=True),
-        lambda: D.torch.sgd(foreach=False, differentiable=True),
-        lambda: D.torch.adagrad(0.1, 0, 0, 0, 1e-10, True, fused=False),
-        lambda: D.keras.adam(name="mine", clipnorm=None, use_ema=False, ema_momentum=0.9, ema_overwrite_frequency=10),
-        lambda: D.keras.adam(use_ema=np.bool_(False)),
-        lambda: optax.inject_hyperparams(D.keras.adam)(0.1).init(jnp.zeros(2)) and D.keras.adam(),
-        lambda: D.optax.adam(0.1, mu_dtype=None),
+        (lambda: D.torch.adam(foreach=True, fused=True, capturable=True, differentiable=True), D.torch.adam),
+        (lambda: D.torch.sgd(foreach=False, differentiable=True), D.torch.sgd),
+        (lambda: D.torch.asgd(foreach=True, capturable=True), D.torch.asgd),
+        (lambda: D.torch.adagrad(0.1, 0, 0, 0, 1e-10, True, fused=False), D.torch.adagrad),
+        (lambda: D.keras.adam(name="mine", clipnorm=None, use_ema=False, ema_momentum=0.9), D.keras.adam),
+        (lambda: D.keras.adam(use_ema=np.bool_(False), ema_overwrite_frequency=10), D.keras.adam),
+        (lambda: D.optax.adam(0.1, mu_dtype=None), lambda: D.optax.adam(0.1)),
     ],
 )
-def test_switches_that_change_nothing_are_accepted(call):
-    assert isinstance(call(), optax.GradientTransformationExtraArgs)
+def test_switches_that_change_nothing_are_accepted(call, plain):
+    assert call().update == plain().update
+
+
+def test_defaults_that_are_arrays_are_accepted():
+    """As ``optax.inject_hyperparams`` makes them."""
+    tx, params = optax.inject_hyperparams(D.keras.adam)(0.1), jnp.array([1.0, -2.0])
+    expected = D.keras.adam(0.1)
+    steps = [tx.update(params, tx.init(params), params)[0] for tx in (tx, expected)]
+    np.testing.assert_allclose(*steps, rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,8 @@ def test_other_numbers_trace_nothing(problems, traced):
     for low in (1e-3, 1e-2):
         space = jc.grid(learning_rate=np.geomspace(low, 0.3, 8), momentum=[0.2, 0.7])
         halving(problems.model(n=42), jc.momentum, space, eta=2, max_epochs=8, **SMALL)
-    assert traced("train_lanes") == traced("init_lanes") == 1
+    assert traced("train_lanes") == 1
+    assert traced("init_lanes") <= 1  # shared with other tests' lanes
     assert traced("evaluate_lanes") <= 2  # validation and test; shared with all sweeps of so many lanes
 
 
