@@ -26,6 +26,8 @@ __all__ = ["UNKNOWN", "Observation", "Over", "Probe", "chunked_sum", "named", "o
 
 Over = Literal["batch", "train"]
 
+PREFIXES = ("validation_", "epoch_")  # of what the history has for each evaluation
+
 UNKNOWN: Any = object()  # the data of a loop of one's own, which shows each step its batch alone
 
 
@@ -244,7 +246,7 @@ def named(where: str, probes: Any, taken: Iterable[str] = ()) -> dict[str, Probe
         _check_name(where, name)
         if name in found:
             raise ValueError(f"{where}: two probes are called {name!r}; give them names: probes={{name: probe, ...}}")
-        if name in taken or name.startswith(("validation_", "epoch_")):
+        if name in taken or name.startswith(PREFIXES):
             raise ValueError(f"{where}: a probe must not be called {name!r}: the history has something else under this name")
         found[name] = probe
     return found

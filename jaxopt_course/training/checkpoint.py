@@ -35,6 +35,8 @@ SHOWN = 4  # leaves in a message
 def save(path: str | os.PathLike[str], state: TrainState) -> None:
     """Save a run's state, to go on from in another process; the last two steps are kept.
 
+    What was saved last is what :func:`restore` gives: later steps that are there, of another run, are removed.
+
     Args:
         path: a folder; made if need be.
         state: ``result.state``, or what a :class:`~jaxopt_course.training.loop.Step` returned.
@@ -97,10 +99,10 @@ def resumed(where: str, path: Any, begin: TrainState, settings: Mapping[str, Any
     state = restore(path, begin)
     with _manager(where, path) as manager:
         saved = manager.metadata(step).custom_metadata or {}
-    for name in [name for name in settings if name in saved and saved[name] != settings[name]]:
-        raise ValueError(f"{where}: checkpoint {path} is of a run with {name}={saved[name]}; got {name}={settings[name]}")
     if not np.array_equal(jax.random.key_data(state.key), jax.random.key_data(begin.key)):
         raise ValueError(f"{where}: checkpoint {path} is of a run with another key")
+    for name in [name for name in settings if name in saved and saved[name] != settings[name]]:
+        raise ValueError(f"{where}: checkpoint {path} is of a run with {name}={saved[name]}; got {name}={settings[name]}")
     if state.step < begin.step:
         raise ValueError(f"{where}: checkpoint {path} is at step {state.step}, before step {begin.step} of the state given")
     return state
@@ -163,6 +165,8 @@ def _write(where: str, path: Any, state: TrainState, settings: Mapping[str, Any]
         if step in manager.all_steps():
             manager.delete(step)
         manager.save(step, args=ocp.args.StandardSave(state), force=True, custom_metadata=dict(settings or {}))
+        for later in [other for other in manager.all_steps() if other > step]:
+            manager.delete(later)
 
 
 def _folder(where: str, path: Any) -> Path:

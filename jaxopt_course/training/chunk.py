@@ -17,7 +17,7 @@ from optax.tree_utils import NamedTupleKey
 
 from jaxopt_course.compiler import compiled, of_steps
 from jaxopt_course.problems.objective import num_examples
-from jaxopt_course.training.step import TRACES, Program, Report, TrainState, train_step
+from jaxopt_course.training.step import TRACES, Program, Report, TrainState, is_taken, train_step
 from jaxopt_course.transform import hyperparams
 from jaxopt_course.transform.leaves import cast_like
 from jaxopt_course.types import Batch, OptState
@@ -149,10 +149,13 @@ def _record(program: Program, report: Report, state: TrainState, regularized: bo
     if "params" in program.record:
         extra["params"] = state.params
     objective = {"objective": report.objective} if regularized else {}
-    if taken := sorted(report.metrics.keys() & hyperparams(state.opt_state).keys()):
+    names = hyperparams(state.opt_state).keys()
+    if taken := sorted(name for name in names if name in extra or (is_taken(name) and name not in FOUND)):
+        raise ValueError(f"a hyperparameter must not be called {taken[0]!r}: the history has something else under this name")
+    if taken := sorted(report.metrics.keys() & names):
         raise ValueError(f"a metric must not be called {taken[0]!r}: a hyperparameter of the optimizer has this name")
     record = {"loss": report.loss, **objective, **report.metrics, **report.hyperparams, **extra}
-    taken = (record.keys() | hyperparams(state.opt_state).keys()) - {*program.record}  # a probe may stand for these
+    taken = (record.keys() | names) - {*program.record}  # a probe may stand for these
     if taken := sorted(report.probes.keys() & taken):
         raise ValueError(f"a probe must not be called {taken[0]!r}: a metric or a hyperparameter has this name")
     return record | report.probes

@@ -24,7 +24,16 @@ from jaxopt_course.training.checkpoint import Saver, make_folder, resumed
 from jaxopt_course.training.progress import Progress
 from jaxopt_course.training.result import Moment, Result
 from jaxopt_course.training.run import Options, Run
-from jaxopt_course.training.state import as_seed, as_transformation, check_state, init_state, owned, with_probes, with_sampler
+from jaxopt_course.training.state import (
+    as_seed,
+    as_transformation,
+    check_problem,
+    check_state,
+    init_state,
+    owned,
+    with_probes,
+    with_sampler,
+)
 from jaxopt_course.training.step import RESERVED, TrainState, metric_names
 from jaxopt_course.transform import check_schedules
 from jaxopt_course.types import Key
@@ -106,7 +115,7 @@ def fit(
     References:
         Algorithms 2.1 and 2.2 of lecture 004; stopping: lecture 003 [B1, F1].
     """
-    _check_problem(problem)
+    check_problem("fit", problem)
     optimizer = as_transformation("fit", optimizer)
     train = problem.data.train
     plan = samplers.plan("fit", sampler, num_examples(train), batch_size, drop_remainder, data=train)
@@ -143,11 +152,6 @@ def fit(
     with Progress(total, progress, problem.name) as bar:
         options = Options(total, interval, criteria, calls, nonfinite, probes, saver)
         return Run(problem, optimizer, plan, state, options, bar).train()
-
-
-def _check_problem(problem: Any) -> None:
-    if not isinstance(problem, Problem):
-        raise TypeError(f"fit: problem must be a jc.Problem (see Problem.from_loss, problems.from_arrays); got {problem!r}")
 
 
 def _check_length(epochs: Any, steps: Any) -> None:

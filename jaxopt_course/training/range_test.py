@@ -14,7 +14,7 @@ import optax
 from jaxopt_course import checks
 from jaxopt_course.problems.objective import Problem
 from jaxopt_course.training.fit import fit
-from jaxopt_course.training.state import as_transformation
+from jaxopt_course.training.state import as_transformation, check_problem
 from jaxopt_course.types import Key, Positive, Schedule, parametric
 
 if TYPE_CHECKING:
@@ -93,8 +93,7 @@ def range_test(
     References:
         Smith, Cyclical learning rates for training neural networks, 2015, section 3.3. Lecture 002 [C5].
     """
-    if not isinstance(problem, Problem):
-        raise TypeError(f"range_test: problem must be a jc.Problem; got {problem!r}")
+    check_problem("range_test", problem)
     checks.check_number("range_test", "low", low, checks.Interval(0, open_low=True))
     checks.check_number("range_test", "high", high, checks.Interval(float(low), open_low=True))
     if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 10:

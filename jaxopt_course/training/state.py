@@ -22,6 +22,7 @@ __all__ = [
     "as_key",
     "as_seed",
     "as_transformation",
+    "check_problem",
     "check_state",
     "init_state",
     "owned",
@@ -37,9 +38,21 @@ def init_state(problem: Problem, optimizer: optax.GradientTransformation, key: i
     Args:
         problem, optimizer: what to train, and how.
         key: an integer or a JAX key: split into one for the parameters and one for order and dropout.
+
+    Raises:
+        TypeError: ``problem`` is no problem, or ``optimizer`` no gradient transformation.
     """
+    check_problem("init_state", problem)
+    optimizer = as_transformation("init_state", optimizer)
     params, model_state, run_key = _started(problem, as_seed("init_state", key))
     return owned(TrainState(params, model_state, optimizer.init(params), run_key, jax.device_put(np.int32(0))))
+
+
+def check_problem(where: str, problem: Any) -> None:
+    """Raise a TypeError unless this is a :class:`~jaxopt_course.problems.objective.Problem`."""
+    if not isinstance(problem, Problem):
+        hint = "a jc.Problem (see Problem.from_loss, problems.from_arrays)"
+        raise TypeError(f"{where}: problem must be {hint}; got {problem!r}")
 
 
 def owned(state: TrainState) -> TrainState:

@@ -19,7 +19,7 @@ import numpy as np
 import optax
 
 from jaxopt_course.compiler import compiled, of_pass
-from jaxopt_course.probes.definition import UNKNOWN, Observation, Probe, observe
+from jaxopt_course.probes.definition import PREFIXES, UNKNOWN, Observation, Probe, observe
 from jaxopt_course.problems.objective import Evaluation, Objective, Problem, given_losses, num_examples
 from jaxopt_course.transform import gradient_point, hyperparams
 from jaxopt_course.transform.chain import takes_extra_arguments
@@ -32,6 +32,7 @@ __all__ = [
     "TrainState",
     "averages",
     "evaluate",
+    "is_taken",
     "metric_names",
     "takes_extra_arguments",
     "train_step",
@@ -213,6 +214,11 @@ def metric_names(problem: Problem) -> list[str]:
     return given or list(names)
 
 
+def is_taken(name: str) -> bool:
+    """Whether the history has something of its own under this name."""
+    return name in RESERVED or name.startswith(PREFIXES)
+
+
 def averages(objective: Objective, outcome: Evaluation, batch: Batch, weights: jax.Array | None) -> dict[str, jax.Array]:
     """Weighted means of the losses and the metrics; plain ones, without weights.
 
@@ -220,7 +226,7 @@ def averages(objective: Objective, outcome: Evaluation, batch: Batch, weights: j
         ValueError: one of them is not one value for each example, nor a scalar where examples are coupled; or has a name
             that is taken.
     """
-    if taken := sorted(RESERVED & outcome.metrics.keys()):
+    if taken := sorted(filter(is_taken, outcome.metrics)):
         raise ValueError(f"a metric must not be called {taken[0]!r}: the history has something else under this name")
     scalars = objective.coupled or objective.loss is given_losses  # a plain loss(params, batch) may be either
     values = {"loss": jnp.asarray(outcome.losses), **jax.tree.map(jnp.asarray, outcome.metrics)}

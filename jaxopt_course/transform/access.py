@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -12,7 +12,7 @@ import numpy as np
 import optax
 
 from jaxopt_course import checks
-from jaxopt_course.transform.hyperparams import HyperparamsState
+from jaxopt_course.transform.hyperparams import HyperparamsState, is_schedule
 from jaxopt_course.types import OptState, Schedule, value_at
 
 __all__ = ["check_schedules", "hyperparams", "set_hyperparams"]
@@ -25,7 +25,8 @@ def hyperparams(opt_state: OptState) -> dict[str, jax.Array]:
     """What the last update used (before the first: what it will use), by name.
 
     Names are short (``"learning_rate"``) where they are unique, else paths: labels of a partition
-    (``"weights/learning_rate"``), positions in a chain (``"0/decay"``, of its first member), and so on inwards.
+    (``"weights/learning_rate"``), positions in a chain (``"0/decay"``, of its first member), and so on inwards; with the
+    fields' names where those do not tell them apart (``"adv_state/learning_rate"``, of optax's SAM).
 
     Args:
         opt_state: any optimizer state with states of ours, or of ``optax.inject_hyperparams``, in it.
@@ -46,12 +47,10 @@ def hyperparams(opt_state: OptState) -> dict[str, jax.Array]:
     """
     if isinstance(opt_state, optax.GradientTransformation):
         raise TypeError("hyperparams: opt_state must be an optimizer's state, as its init(params) gives; got an optimizer")
-    values = {
-        (path, *(str(key.key) for key in tail)): value
-        for path, node in _nodes(opt_state)
-        for tail, value in jax.tree_util.tree_leaves_with_path(_last_values(node))
-    }
-    return {short: values[full] for full, short in _short_names(list(values)).items()}
+    nodes = _nodes(opt_state)
+    values = {(path, *tail): value for path, node in nodes for tail, value in _leaves(_last_values(node))}
+    names = _short_names(nodes)
+    return {names[full]: value for full, value in values.items()}
 
 
 def set_hyperparams(opt_state: OptState, values: Mapping[str, Any] | None = None, **named: Any) -> OptState:
@@ -75,12 +74,10 @@ def set_hyperparams(opt_state: OptState, values: Mapping[str, Any] | None = None
     {'learning_rate': Array(0.01, dtype=float32)}
     """
     nodes = _nodes(opt_state)
-    known = {(path, *tail): (path, tail) for path, node in nodes for tail in _settable(node)}
-    names = {short: known[full] for full, short in _short_names(list(known)).items()}
-    scheduled = {
-        short for path, node in nodes for name in node.hyperparams if _is_scheduled(node, name)
-        for short in (name, "/".join((*path, name)))
-    }  # fmt: skip
+    short = _short_names(nodes)
+    settable = {(path, *tail): (path, tail) for path, node in nodes for tail in _settable(node)}
+    names = {short[full]: place for full, place in settable.items()}
+    scheduled = {short[full]: full for full in short if full not in settable}
     if not nodes and (values or named):
         raise ValueError(
             "set_hyperparams: opt_state must be the state of an optimizer with hyperparameters, as result.state.opt_state; "
@@ -88,8 +85,9 @@ def set_hyperparams(opt_state: OptState, values: Mapping[str, Any] | None = None
         )
     changes: dict[tuple[str, ...], dict[tuple[str, ...], Any]] = {}
     for name, value in {**(values or {}), **named}.items():
-        if name in scheduled and name not in names:
-            parts = [short for short in names if short.startswith(f"{name}/")] or ["(a function: nothing)"]
+        if name in scheduled:
+            full = scheduled[name]
+            parts = [short[part] for part in settable if part[: len(full)] == full] or ["(a function: nothing)"]
             raise ValueError(f"set_hyperparams: {name} follows a schedule; set its numbers: {', '.join(parts)}")
         if name not in names:
             raise ValueError(f"set_hyperparams: no hyperparameter {name!r}{checks.closest(name, names)}")
@@ -153,11 +151,10 @@ def _scheduled(node: Any) -> list[tuple[str, checks.Interval, Schedule]]:
     if not isinstance(node, HyperparamsState):
         return []
     accepted, found = dict(node.rule.accepted), []
-    for path, leaf in jax.tree_util.tree_leaves_with_path(node.hyperparams, is_leaf=lambda x: isinstance(x, Schedule)):
+    for tail, leaf in _leaves(node.hyperparams, is_schedule):
         if isinstance(leaf, Schedule):
-            tail = [str(key.key) for key in path]
-            inner = len(tail) > 1
-            interval = _schedules_interval(node.hyperparams[tail[0]], tuple(tail[1:])) if inner else accepted.get(tail[0])
+            inner = tail[1:]
+            interval = _schedules_interval(node.hyperparams[tail[0]], inner) if inner else accepted.get(tail[0])
             found.append(("/".join(tail), interval or checks.Interval(), leaf))
     return found
 
@@ -166,16 +163,26 @@ def _has_hyperparams(node: Any) -> bool:
     return isinstance(node, (HyperparamsState, optax.InjectStatefulHyperparamsState))
 
 
-def _nodes(opt_state: OptState, prefix: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
-    """Every state with hyperparameters, outermost first, with its path (dict keys and positions only)."""
-    found = []
+def _nodes(opt_state: OptState) -> list[tuple[tuple[str, ...], Any]]:
+    """Every state with hyperparameters, outermost first, with its path: keys and positions; fields where two share one."""
+    found = list(_walk(opt_state, ()))
+    short = [tuple(name for name, is_field in path if not is_field) for path, _ in found]
+    return [
+        (here if short.count(here) == 1 else tuple(name for name, _ in path), node)
+        for here, (path, node) in zip(short, found, strict=True)
+    ]
+
+
+def _walk(opt_state: OptState, prefix: tuple[tuple[str, bool], ...]) -> Iterator[tuple[tuple[tuple[str, bool], ...], Any]]:
+    """Every state with hyperparameters, with its path: names, and whether each is a field's."""
+    name = lambda key: str(getattr(key, "name", getattr(key, "key", getattr(key, "idx", ""))))
     for path, node in jax.tree_util.tree_leaves_with_path(opt_state, is_leaf=_has_hyperparams):
         if _has_hyperparams(node):
-            here = prefix + tuple(str(getattr(k, "key", getattr(k, "idx", ""))) for k in path if not hasattr(k, "name"))
-            found.append((here, node))
+            here = (*prefix, *((name(key), hasattr(key, "name")) for key in path))
+            yield here, node
             ours = isinstance(node, HyperparamsState)
-            found += _nodes(node.inner if ours else node.inner_state, (*here, node.rule.name if ours else "injected"))
-    return found
+            inner, label = (node.inner, node.rule.name) if ours else (node.inner_state, "injected")
+            yield from _walk(inner, (*here, (label, False)))
 
 
 def _last_values(node: Any) -> dict[str, Any]:
@@ -192,13 +199,20 @@ def _is_scheduled(node: Any, name: str) -> bool:
 
 def _settable(node: Any) -> list[tuple[str, ...]]:
     """The paths, inside a node, of the numbers that can be set."""
-    leaves = jax.tree_util.tree_leaves_with_path(node.hyperparams)
-    tails = [[str(key.key) for key in path] for path, _ in leaves]
-    return [tuple(tail) for tail in tails if len(tail) > 1 or not _is_scheduled(node, tail[0])]
+    return [tail for tail, _ in _leaves(node.hyperparams) if tail[1:] or not _is_scheduled(node, tail[0])]
 
 
-def _short_names(paths: list[Any]) -> dict[Any, str]:
-    """(node path, *tail) → the tail where it is unique, else the whole path."""
+def _leaves(numbers: dict[str, Any], is_leaf: Callable[[Any], bool] | None = None) -> list[tuple[tuple[str, ...], Any]]:
+    """A node's numbers, with their paths inside it."""
+    leaves = jax.tree_util.tree_leaves_with_path(numbers, is_leaf=is_leaf)
+    return [(tuple(str(key.key) for key in path), leaf) for path, leaf in leaves]
+
+
+def _short_names(nodes: list[tuple[tuple[str, ...], Any]]) -> dict[Any, str]:
+    """(node path, *tail), of all that can be read or set → the tail where it is unique, else the whole path."""
+    paths = list(dict.fromkeys(
+        (path, *tail) for path, node in nodes for whole in (is_schedule, None) for tail, _ in _leaves(node.hyperparams, whole)
+    ))  # fmt: skip
     tails = ["/".join(tail) for _, *tail in paths]
     return {
         full: tail if tails.count(tail) == 1 else "/".join((*full[0], tail)) for full, tail in zip(paths, tails, strict=True)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 from optax.contrib import ScheduleFreeState, schedule_free_eval_params
 
 from jaxopt_course.transform.hyperparams import HyperparamsState
@@ -51,10 +52,12 @@ def gradient_point(opt_state: OptState, params: Params) -> Params:
     >>> gradient_point(state, optax.apply_updates(theta, step))  # 0.8 − 0.9 · 0.2
     Array([0.62], dtype=float32)
     """
-    owners = {id(owner): (owner, state) for state, owner in _find(opt_state, "looks_ahead")}
+    owners: dict[int, tuple[HyperparamsState | None, list[Any]]] = {}
+    for state, owner in _find(opt_state, "looks_ahead"):
+        owners.setdefault(id(owner), (owner, []))[1].append(state)
     displacements: dict[Any, Any] = {}
-    for owner, state in owners.values():
-        for tree in _ask(owner, state, params):
+    for owner, states in owners.values():
+        for tree in _ask(owner, states, params):
             for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
                 if path in displacements:
                     raise ValueError(f"two look-aheads displace the same leaf, {jax.tree_util.keystr(path) or 'params'}")
@@ -78,14 +81,14 @@ def look_ahead(displacement: Callable[[], Any]) -> None:
         trees.append(displacement())
 
 
-def _ask(owner: HyperparamsState | None, state: Any, params: Params) -> list[Any]:
+def _ask(owner: HyperparamsState | None, states: list[Any], params: Params) -> list[Any]:
     """What the coming update adds to the parameters: it is asked itself, with its own numbers, on a gradient of zero."""
     if owner is None:
         raise ValueError(
             "a look-ahead inside optax.inject_hyperparams cannot say where it wants its gradient; use it without: "
             "the hyperparameters of jaxopt_course's optimizers are in their state already"
         )
-    own, trees = _restrict("gradient_point", params, state.m), []
+    own, trees = _part("gradient_point", params, owner, [state.m for state in states]), []
     zeros = jax.tree.map(jnp.zeros_like, own)
     token = _asked.set(trees)
     try:
@@ -94,6 +97,23 @@ def _ask(owner: HyperparamsState | None, state: Any, params: Params) -> list[Any
     finally:
         _asked.reset(token)
     return trees
+
+
+def _part(where: str, params: Params, owner: HyperparamsState, accumulators: list[Any]) -> Any:
+    """The parameters that a state is of: its look-aheads', and those that others in it, of other parts, keep a leaf for."""
+    own, *_ = (_restrict(where, params, tree) for tree in accumulators)
+    shapes = {path: jnp.shape(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
+    number = len(jax.tree.leaves(own))
+    if number == len(shapes):
+        return own
+    ends = [
+        [path[i:] for i in range(len(path) + 1) if shapes.get(path[i:]) == jnp.shape(leaf)]
+        for path, leaf in jax.tree_util.tree_leaves_with_path(owner.inner)
+    ]
+    kept = {longest for longest, *_ in filter(None, ends)}
+    if number == len(kept):
+        return own
+    return jax.tree_util.tree_map_with_path(lambda path, p: p if path in kept else optax.MaskedNode(), params)
 
 
 def eval_params(opt_state: OptState, params: Params) -> Params:

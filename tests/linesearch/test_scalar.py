@@ -8,13 +8,9 @@ from scipy import optimize
 
 from jaxopt_course.linesearch import Status, bracket, brent, golden
 
+pytestmark = pytest.mark.usefixtures("double_precision")
+
 METHODS = {"brent": brent, "golden": golden}
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    with jax.enable_x64(True):
-        yield
 
 
 def scipys(x, a=1.5):

@@ -9,8 +9,7 @@ import xarray as xr
 import jaxopt_course as jc
 from jaxopt_course.sweep import best, spaces, sweep
 from jaxopt_course.sweep.results import finished
-
-FAST = {"seeds": 1, "epochs": 1, "batch_size": 10}
+from tests.sweep.swept import FAST
 
 
 def test_results_are_labelled(problems):

@@ -11,15 +11,12 @@ import pytest
 import jaxopt_course as jc
 from jaxopt_course.training import run as engine
 from jaxopt_course.training import samplers as sampling
+from tests.training.trees import assert_equal
 
 N = 37
 GROW = jc.schedules.batch_size.stages([(5, 2), (10, 1), (16, 2), (5, 1)])  # 8, 4, 3 and 8 steps an epoch
 SIZES = [5, 5, 10, 16, 16, 5]
 ENDS = [8, 16, 20, 23, 26, 34]
-
-
-def assert_equal(a, b):
-    jax.tree.map(np.testing.assert_array_equal, a, b)
 
 
 def sizes_of_batches(drop=False):

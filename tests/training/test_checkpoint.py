@@ -185,6 +185,7 @@ def test_a_checkpoint_of_something_else_names_the_leaf(tmp_path, like, message):
         ({"batch_size": 5}, "is of a run with batch_size=10; got batch_size=5"),
         ({"drop_remainder": True}, "is of a run with drop_remainder=False; got drop_remainder=True"),
         ({"sampler": jc.samplers.uniform()}, "is of a run with sampler=Shuffle; got sampler=Uniform"),
+        ({"sampler": jc.samplers.shuffle(reshuffle=False)}, "is of a run with order of examples="),
         (
             {"batch_size": jc.schedules.batch_size.stages([(10, 1), (20, 1)])},
             "is of a run with batch_size=10; got batch_size=10 for 1 epoch, 20 for 1 epoch",
@@ -196,6 +197,22 @@ def test_fit_refuses_what_a_checkpoint_cannot_go_on_with(tmp_path, options, mess
     checkpointed.run(tmp_path)
     with pytest.raises(ValueError, match=message):
         checkpointed.run(tmp_path, **options)
+
+
+@pytest.mark.parametrize("sampler", [jc.samplers.importance(np.arange(47.0)), jc.samplers.importance("loss", floor=0.5)])
+def test_scores_and_a_floor_are_a_samplers_own(tmp_path, sampler):
+    other = jc.samplers.importance("loss" if hasattr(sampler, "draw") else np.ones(47))
+    checkpointed.run(tmp_path, sampler=other)
+    with pytest.raises(ValueError, match="is of a run with order of examples="):
+        checkpointed.run(tmp_path, sampler=sampler)
+    assert checkpointed.run(tmp_path, sampler=other).steps == 0
+
+
+def test_what_was_saved_last_is_restored(tmp_path):
+    for steps in (0, 3, 5, 2):
+        state = small()._replace(step=jnp.int32(steps))
+        jc.save(tmp_path, state)
+        assert_same(jc.restore(tmp_path, like=small()), state)
 
 
 def test_a_state_given_is_where_the_run_begins(whole, tmp_path):

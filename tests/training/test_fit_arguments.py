@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 
 import jax
@@ -107,12 +108,48 @@ def test_a_state_of_another_problem_is_refused():
         jc.fit(large, jc.adam(0.1), epochs=1, state=state)
 
 
-@pytest.mark.parametrize("name", ["learning_rate", "gradient_evaluations", "step", "seconds", "loss"])
+NAMES = ["learning_rate", "gradient_evaluations", "step", "seconds", "loss", "epoch_error", "validation_loss"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_metrics_that_would_hide_something_in_the_history_are_refused(name):
     metrics = {name: lambda outputs, batch: outputs}
     problem = jc.problems.from_arrays(np.eye(6), np.arange(6.0), metrics=metrics, validation=0)
     with pytest.raises(ValueError, match=f"a metric must not be called '{name}'"):
         jc.fit(problem, jc.sgd(0.1), epochs=1)
+
+
+@pytest.mark.parametrize("name", ["loss", "objective", "examples", "epoch_step"])
+@pytest.mark.parametrize("scheduled", [True, False])
+def test_hyperparameters_that_would_hide_something_in_the_history_are_refused(problems, name, scheduled):
+    def factory(learning_rate, **number):
+        return jc.scale_by_learning_rate(learning_rate)
+
+    parameters = [inspect.Parameter(p, inspect.Parameter.POSITIONAL_OR_KEYWORD) for p in ("learning_rate", name)]
+    factory.__signature__ = inspect.Signature(parameters)
+    tx = jc.optimizer(factory)(0.1, jc.schedules.linear(1.0, 0.5, 9) if scheduled else 1.0)
+    message = f"a hyperparameter must not be called '{name}'"
+    with pytest.raises(ValueError, match=message):
+        jc.fit(problems.least_squares(), tx, batch_size=10, steps=1)
+    with pytest.raises(ValueError, match=message):
+        jc.minimize(jnp.sum, tx, start=[1.0], steps=1)
+
+
+def test_a_step_size_may_be_a_hyperparameter(problems):
+    history = jc.fit(problems.least_squares(), jc.inject(optax.scale)(-0.01), batch_size=10, steps=2).history
+    np.testing.assert_allclose(history.step_size, [-0.01, -0.01], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda problem: jc.init_state(problem, jc.adam), r"init_state: optimizer must be .* \(call the factory"),
+        (lambda problem: jc.init_state(5, jc.adam(0.1)), "init_state: problem must be a jc.Problem .*; got 5"),
+    ],
+)
+def test_a_first_state_is_of_a_problem_and_an_optimizer(problems, call, message):
+    with pytest.raises(TypeError, match=message):
+        call(problems.least_squares())
 
 
 def test_keys_of_too_many_bits_are_refused():

@@ -162,6 +162,9 @@ def test_a_sampler_of_ones_own_says_whether_it_is_fixed_and_has_a_factor_for_eac
     with pytest.raises(ValueError, match=re.escape("fit: sampler's factors must be 6 numbers; got shape (5,)")):
         samplers.plan("fit", own, 6, 2)
 
+    own.factors = [1.0] * 6
+    assert samplers.plan("fit", own, 6, 2).rows(0, 3).weights.tolist() == [[0.5, 0.5]] * 3
+
     class Unsaid:
         def order(self, rng, num_examples):
             return np.arange(num_examples)

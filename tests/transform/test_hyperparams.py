@@ -129,6 +129,38 @@ def test_two_of_one_name_in_a_chain_are_called_by_their_positions():
     assert "learning_rate" in jc.hyperparams(state)  # there is one
 
 
+def test_what_is_read_by_a_name_is_set_by_it():
+    """A scheduled rate counts, too: beside it, the short name would be ambiguous."""
+    state = jc.chain(jc.sgd(jc.schedules.linear(1.0, 0.0, 10)), jc.scale_by_learning_rate(0.5)).init(PARAMS)
+    assert set(jc.hyperparams(state)) == {"0/learning_rate", "1/learning_rate"}
+    state = jc.set_hyperparams(state, {"1/learning_rate": 0.25, "learning_rate/init_value": 0.75})
+    assert jc.hyperparams(state) == {"0/learning_rate": 0.75, "1/learning_rate": 0.25}
+    with pytest.raises(ValueError, match=r"no hyperparameter 'learning_rate'.*1/learning_rate"):
+        jc.set_hyperparams(state, learning_rate=0.1)
+    with pytest.raises(ValueError, match="0/learning_rate follows a schedule; set its numbers: learning_rate/init_value, "):
+        jc.set_hyperparams(state, {"0/learning_rate": 0.1})
+
+
+def test_states_that_only_fields_tell_apart_are_called_by_the_fields():
+    state = optax.contrib.sam(jc.sgd(0.5), jc.momentum(0.25, 0.75)).init(PARAMS)
+    numbers = {"opt_state/learning_rate": 0.5, "adv_state/learning_rate": 0.25, "momentum": 0.75}
+    assert jc.hyperparams(state) == numbers
+    for name in numbers:
+        assert jc.hyperparams(jc.set_hyperparams(state, {name: 0.125})) == numbers | {name: 0.125}
+
+
+def test_fields_tell_states_apart_inside_states_too():
+    @jc.optimizer
+    def decayed(decay):
+        rates = jc.schedules.constant(0.5), jc.schedules.constant(0.25)
+        return jc.chain(optax.contrib.sam(*map(jc.sgd, rates)), optax.add_decayed_weights(decay))
+
+    state = decayed(0.125).init(PARAMS)
+    assert jc.hyperparams(state) == {
+        "decayed/members/0/opt_state/learning_rate": 0.5, "decayed/members/0/adv_state/learning_rate": 0.25, "decay": 0.125,
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

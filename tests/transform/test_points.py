@@ -65,6 +65,29 @@ def test_partitions_add_up():
     )
 
 
+@pytest.mark.parametrize("masked", [False, True], ids=["whole", "masked"])
+@pytest.mark.parametrize("other", [jc.nesterov, jc.momentum, jc.sgd, jc.adam, jc.averaged_sgd], ids=lambda f: f.__name__)
+def test_a_partition_inside_a_users_optimizer_is_the_one_outside(other, masked):
+    params, grads = PARAMS | {"v": jnp.array([0.25])}, GRADS | {"v": jnp.array([0.75])}
+    parts = lambda rate: {"a": jc.nesterov(rate, 0.5), "c": other(rate)}
+    labels = lambda tree: {name: "a" if name == "w" else "c" for name in tree}
+
+    @jc.optimizer
+    def partitioned(learning_rate):
+        return optax.partition(parts(learning_rate), labels)
+
+    ends = []
+    for tx in (partitioned(0.125), optax.partition(parts(0.125), labels)):
+        tx = optax.masked(tx, {"w": True, "b": True, "v": False}) if masked else tx
+        theta, state = params, tx.init(params)
+        for _ in range(3):
+            at = jc.gradient_point(state, theta)
+            steps, state = tx.update(jax.tree.map(lambda g, y: g * y, grads, at), state, theta)
+            theta = optax.apply_updates(theta, steps)
+        ends.append((at, theta, jc.eval_params(state, theta)))
+    close(*ends)
+
+
 def test_two_lookaheads_on_one_leaf_raise_at_init():
     with pytest.raises(ValueError, match=r"two look-aheads displace the same leaf, \['b'\]"):
         jc.chain(jc.nesterov(0.1), optax.masked(jc.nesterov(0.1), {"w": False, "b": True})).init(PARAMS)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import jax
 import numpy as np
 
 from jaxopt_course import checks
@@ -82,7 +84,14 @@ class Plan:
             "drop_remainder": self.drop_remainder,
             "sampler": type(self.sampler).__name__,
             "num_examples": self.num_examples,
+            "order of examples": self._digest(),
         }
+
+    def _digest(self) -> str:
+        """Of the sampler's numbers, if it draws in the loop; else of the first epoch, and whether the others are like it."""
+        seen = self.sampler if self.learns else (self.rows(0, self.steps_per_epoch), bool(self.sampler.fixed))
+        parts = [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(seen)]
+        return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
 
     @property
     def steps_per_epoch(self) -> int:
@@ -155,7 +164,7 @@ class Plan:
         count = np.where(last & bool(ragged), ragged, stage.batch_size)[:, None]
         weights = (np.arange(stage.batch_size) < count) / count
         factors = getattr(self.sampler, "factors", None)
-        return Rows(indices, weights if factors is None else weights * factors[indices])
+        return Rows(indices, weights if factors is None else weights * np.asarray(factors)[indices])
 
     def _stages(self, steps: Any) -> Stage:
         """The stage of each step, as a tuple of arrays; of numbers, if there is one only."""
