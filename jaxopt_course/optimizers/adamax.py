@@ -72,8 +72,7 @@ def scale_by_adamax(
     References:
         See :func:`adamax` [E5].
     """
-    if eps_place not in (known := ("denominator", "maximum")):
-        raise ValueError(f"scale_by_adamax: unknown eps_place {eps_place!r}{checks.closest(eps_place, known)}")
+    checks.check_choice("scale_by_adamax", "eps_place", eps_place, ("denominator", "maximum"))
 
     def init(params):
         u = zeros_like(params, accumulator_dtype, real=True)
