@@ -10,7 +10,7 @@ import inspect
 import math
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -21,6 +21,7 @@ __all__ = [
     "Interval",
     "bind",
     "check_bool",
+    "check_choice",
     "check_float_dtype",
     "check_number",
     "check_positive_integer",
@@ -28,6 +29,9 @@ __all__ = [
     "closest",
     "intervals",
 ]
+
+
+T = TypeVar("T")
 
 
 class Interval(NamedTuple):
@@ -149,6 +153,19 @@ def check_bool(where: str, name: str, value: Any) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{where}: {name} must be True or False; got {value!r}")
     return bool(value)
+
+
+def check_choice(where: str, name: str, value: T, known: Iterable[str]) -> T:
+    """``value``, if it is one of the known names.
+
+    >>> check_choice("nesterov", "form", "ahead", ("lookahead", "shifted"))
+    Traceback (most recent call last):
+    ValueError: nesterov: unknown form 'ahead'; did you mean 'lookahead'? (known: lookahead, shifted)
+    """
+    names = list(known)
+    if not isinstance(value, str) or value not in names:
+        raise ValueError(f"{where}: unknown {name} {value!r}{closest(str(value), names)}")
+    return value
 
 
 def check_sweep(where: str, results: Any, dims: Iterable[str] = ("seed",)) -> None:

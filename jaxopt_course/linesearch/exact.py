@@ -21,8 +21,7 @@ __all__ = ["exact"]
 
 def _check(method: Any, max_evaluations: int, **others: Any) -> None:
     checks.check_positive_integer("exact", "max_evaluations", max_evaluations, minimum=2)
-    if method not in METHODS:
-        raise ValueError(f"exact: unknown method {method!r}{checks.closest(method, METHODS)}")
+    checks.check_choice("exact", "method", method, METHODS)
 
 
 @searching(_check)

@@ -19,6 +19,7 @@ import optax
 
 from jaxopt_course.optimizers.descent import scale_by_learning_rate
 from jaxopt_course.optimizers.roots import abs_square, root
+from jaxopt_course.optimizers.wrapping import speaks_for
 from jaxopt_course.transform import chain, map_leaves, optimizer, zeros_like
 from jaxopt_course.types import Decay, NonNegative, Updates
 
@@ -101,9 +102,9 @@ def scale_by_adam(
         See :func:`adam` [E4].
     """
     if eps_root is not None and eps_inside_sqrt:
-        raise ValueError("adam: eps_inside_sqrt=True puts eps under the root; give eps_root or that, not both")
+        raise ValueError("scale_by_adam: eps_inside_sqrt=True puts eps under the root; give eps_root or that, not both")
     if eps_before_correction and not bias_correction:
-        raise ValueError("adam: eps_before_correction=True needs bias_correction=True")
+        raise ValueError("scale_by_adam: eps_before_correction=True needs bias_correction=True")
 
     def init(params):
         m = zeros_like(params, accumulator_dtype)
@@ -121,6 +122,7 @@ def scale_by_adam(
     return optax.GradientTransformation(init, update)
 
 
+@speaks_for("scale_by_adam")
 @optimizer
 def adam(
     learning_rate: NonNegative,

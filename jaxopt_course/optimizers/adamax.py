@@ -14,6 +14,7 @@ import optax
 
 from jaxopt_course import checks
 from jaxopt_course.optimizers.descent import scale_by_learning_rate
+from jaxopt_course.optimizers.wrapping import speaks_for
 from jaxopt_course.transform import chain, map_leaves, optimizer, zeros_like
 from jaxopt_course.types import Decay, NonNegative, Updates
 
@@ -71,8 +72,7 @@ def scale_by_adamax(
     References:
         See :func:`adamax` [E5].
     """
-    if eps_place not in ("denominator", "maximum"):
-        raise ValueError(f"adamax: unknown eps_place {eps_place!r}{checks.closest(eps_place, ('denominator', 'maximum'))}")
+    checks.check_choice("scale_by_adamax", "eps_place", eps_place, ("denominator", "maximum"))
 
     def init(params):
         u = zeros_like(params, accumulator_dtype, real=True)
@@ -87,6 +87,7 @@ def scale_by_adamax(
     return optax.GradientTransformation(init, update)
 
 
+@speaks_for("scale_by_adamax")
 @optimizer
 def adamax(
     learning_rate: NonNegative,

@@ -16,6 +16,7 @@ import optax
 from jaxopt_course.optimizers.adam import averages, corrected, corrections
 from jaxopt_course.optimizers.descent import scale_by_learning_rate
 from jaxopt_course.optimizers.roots import abs_square, root
+from jaxopt_course.optimizers.wrapping import speaks_for
 from jaxopt_course.transform import chain, map_leaves, optimizer, zeros_like
 from jaxopt_course.types import Decay, NonNegative, Updates
 
@@ -83,9 +84,11 @@ def scale_by_amsgrad(
     """
     for name, given in {"max_after_correction": max_after_correction, "eps_before_correction": eps_before_correction}.items():
         if given and not bias_correction:
-            raise ValueError(f"amsgrad: {name}=True needs bias_correction=True")
+            raise ValueError(f"scale_by_amsgrad: {name}=True needs bias_correction=True")
     if max_after_correction and eps_before_correction:
-        raise ValueError("amsgrad: max_after_correction=True leaves no place for eps before the correction; give one of them")
+        raise ValueError(
+            "scale_by_amsgrad: max_after_correction=True leaves no place for eps before the correction; give one of them"
+        )
 
     def init(params):
         v = zeros_like(params, accumulator_dtype, real=True)
@@ -106,6 +109,7 @@ def scale_by_amsgrad(
     return optax.GradientTransformation(init, update)
 
 
+@speaks_for("scale_by_amsgrad")
 @optimizer
 def amsgrad(
     learning_rate: NonNegative,

@@ -122,6 +122,7 @@ def averaged(
     return chain(optimizer, average_params(decay, start, **options))
 
 
+@speaks_for("averaged")
 @optimizer
 def averaged_sgd(
     learning_rate: NonNegative,

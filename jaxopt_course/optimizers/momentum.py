@@ -178,8 +178,7 @@ def nesterov(
         On the importance of initialization and momentum in deep learning, 2013. Lecture 002 [D3].
     """
     equations = {"lookahead": _rate_inside, "shifted": _shifted_inside if rate_inside else _shifted_outside}
-    if form not in equations:
-        raise ValueError(f"nesterov: unknown form {form!r}{checks.closest(form, equations)}")
+    checks.check_choice("nesterov", "form", form, equations)
     if form == "lookahead" and not rate_inside:
         raise ValueError("nesterov: rate_inside=False needs form='shifted'; the look-ahead form has its rate inside")
     state_class = LookaheadState if form == "lookahead" else MomentumState

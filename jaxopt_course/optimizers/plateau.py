@@ -1,6 +1,6 @@
 """Smaller steps when the loss stops falling: a schedule that follows the run instead of a plan [C4].
 
-u ← c·u, with c ← f·c whenever the mean loss over a window was no improvement for ``patience`` windows
+u ← c·u, with c ← f·c whenever the mean loss over a window was no improvement for more than ``patience`` windows in a row
 """
 
 from __future__ import annotations

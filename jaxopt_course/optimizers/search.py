@@ -72,7 +72,7 @@ def scale_by_line_search(search: Any, initial_step: Positive = 1.0, growth: Posi
     >>> jnp.round(x + step, 2)
     Array([3., 3.], dtype=float32)
     """
-    _check_search(search)
+    _check_search("scale_by_line_search", search)
 
     def init(params):
         return LineSearchState(jnp.zeros((), real_dtype(params)), jnp.int32(0), jnp.int32(0))
@@ -141,7 +141,7 @@ def line_search(
         Nocedal & Wright, Numerical optimization, 2006, chapter 3; on mini-batches: Vaswani et al., Painless stochastic
         gradient, 2019. Lecture 000 [B7].
     """
-    _check_search(search)
+    _check_search("line_search", search)
     if growth is not None and not warm_start:
         raise ValueError(f"line_search: growth={growth!r} needs warm_start=True; without, all searches begin at initial_step")
     if direction is not None:
@@ -152,9 +152,9 @@ def line_search(
     )
 
 
-def _check_search(search: Any) -> None:
+def _check_search(where: str, search: Any) -> None:
     if not isinstance(search, Search):
-        raise TypeError(f"line_search: search must be a jc.linesearch.armijo(), wolfe() or exact(); got {search!r}")
+        raise TypeError(f"{where}: search must be a jc.linesearch.armijo(), wolfe() or exact(); got {search!r}")
 
 
 def _phi(value_fn: Callable[[Params], Any] | None, params: Params | None, direction: Updates) -> Callable[[jax.Array], Any]:

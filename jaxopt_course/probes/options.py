@@ -12,9 +12,7 @@ __all__ = ["check_chunk", "check_over"]
 
 def check_over(where: str, over: Any) -> Over:
     """``"batch"`` or ``"train"``, or a ValueError."""
-    if over not in get_args(Over):
-        raise ValueError(f"{where}: unknown over {over!r}{checks.closest(over, get_args(Over))}")
-    return over
+    return checks.check_choice(where, "over", over, get_args(Over))
 
 
 def check_chunk(where: str, chunk: Any) -> int:

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
-from jaxopt_course.checks import check_positive_integer, closest
+from jaxopt_course.checks import check_choice, check_positive_integer
 from jaxopt_course.types import Key, ModelState, Params
 
 if TYPE_CHECKING:
@@ -237,8 +237,7 @@ def mlp(hidden: tuple[int, ...] = (64,), classes: int = 10, activation: str = "r
     >>> mlp(hidden=(128, 32), classes=10, activation="tanh")
     Dense(widths=(128, 32, 10), activation='tanh')
     """
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"mlp: unknown activation {activation!r}{closest(activation, ACTIVATIONS)}")
+    check_choice("mlp", "activation", activation, ACTIVATIONS)
     hidden = (hidden,) if isinstance(hidden, int) else tuple(hidden)
     widths = [check_positive_integer("mlp", f"hidden[{i}]", width) for i, width in enumerate(hidden)]
     return Dense((*widths, check_positive_integer("mlp", "classes", classes)), activation)
@@ -262,8 +261,7 @@ def as_model(where: str, model: Any, outputs: int) -> Model:
     Dense(widths=(64, 10), activation='relu')
     """
     if isinstance(model, str):
-        if model not in NAMES:
-            raise ValueError(f"{where}: unknown model {model!r}{closest(model, NAMES)}")
+        check_choice(where, "model", model, NAMES)
         if model == "logistic":
             return logistic()
         build = globals().get(model) or __getattr__(model)

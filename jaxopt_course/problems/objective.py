@@ -52,9 +52,9 @@ class Objective:
     coupled: bool = False
 
     @classmethod
-    def from_loss(cls, loss: Callable[[Params, Batch], Any], *, coupled: bool = False) -> Objective:
+    def from_loss(cls, loss: Callable[[Params, Batch], Any]) -> Objective:
         """A plain ``loss(params, batch)`` as an objective: its "outputs" are the losses."""
-        return cls(_LossOfParams(loss), given_losses, coupled=coupled)
+        return cls(_LossOfParams(loss), given_losses)
 
     def __call__(
         self, params: Params, model_state: ModelState, batch: Batch, *, key: Key | None = None, train: bool = False

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -187,8 +187,7 @@ def race(
     References:
         Lecture 002, "optimization on saddle point" and "on local optimum" [E6, G2].
     """
-    if view not in ("flat", "3d"):
-        raise ValueError(f"race: unknown view {view!r}{checks.closest(view, ('flat', '3d'))}")
+    checks.check_choice("race", "view", view, get_args(View))
     others = {"points": points} if view == "3d" else {"height": height, "angle": angle}
     if idle := [name for name, value in others.items() if value is not None]:
         raise ValueError(f"race: {idle[0]} is for view={'flat' if view == '3d' else '3d'!r}; got view={view!r}")

@@ -45,8 +45,7 @@ def history(
     Raises:
         ValueError: ``x`` is unknown; ``run`` has no ``loss`` over ``step``, or is a population rather than one run.
     """
-    if x not in _AXES:
-        raise ValueError(f"history: unknown x {x!r}{checks.closest(x, _AXES)}")
+    checks.check_choice("history", "x", x, _AXES)
     if "loss" not in run or run["loss"].dims != ("step",):
         raise ValueError(f"history: expected a dataset of one run with loss over ('step',); got {dict(run.sizes)}")
     plain = {"loss"} | ({"objective"} if "objective" in run and run["objective"].equals(run["loss"]) else set())

@@ -223,7 +223,7 @@ def _shades(own: Outcome, values: np.ndarray | None = None) -> np.ndarray:
 
 def _colored(own: Outcome, values: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
     """The shades of values, and the ticks of their colour bar."""
-    ticks = next(column for column in reversed(panels.columns(own))).ticks
+    ticks = panels.columns(own)[-1].ticks
     inside = [(height, text) for height, text in ticks if 0 <= height <= 1]
     bar = {"tickvals": [height for height, _ in inside], "ticktext": [text for _, text in inside], "outlinewidth": 0}
     return _shades(own, values), bar

@@ -83,10 +83,12 @@ def level_curves(
         width, height = np.ptp(box, axis=1)
         axes.set_aspect("equal" if 1 / 3 < width / height < 3 else "auto")
         if legend and (own or handles):
-            shown = [
-                Line2D([], [], color=looks[label].color, linestyle=looks[label].dash, label=label) for label in _labels(own)
-            ]
-            axes.legend(handles=[*shown, *handles], loc="upper left", bbox_to_anchor=(1.01, 1.0), handlelength=2.2)
+            axes.legend(
+                handles=[*samples(looks, _labels(own)), *handles],
+                loc="upper left",
+                bbox_to_anchor=(1.01, 1.0),
+                handlelength=2.2,
+            )
     return style.figure_of(axes)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from matplotlib.colors import LightSource
@@ -173,8 +173,7 @@ def relief(function: Callable[[Any], Any], height: Height, box: np.ndarray, wher
     Raises:
         ValueError: an unknown ``height``.
     """
-    if height not in (known := ("value", "log")):
-        raise ValueError(f"{where}: unknown height {height!r}{checks.closest(height, known)}")
+    checks.check_choice(where, "height", height, get_args(Height))
     if height == "value":
         return lambda points: terrain.values_at(function, points)
     lowest = min(float(np.nanmin(terrain.grid(function, box, 121, where)[2])), float(getattr(function, "minimum", np.inf)))

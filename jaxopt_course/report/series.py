@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, get_args
 import numpy as np
 from jaxtyping import Bool, Float
 
-from jaxopt_course.checks import closest
+from jaxopt_course.checks import check_choice
 from jaxopt_course.report.schema import Abscissa, check_metric, is_loss, label, quantities, scale
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ def seed_band(curves: xr.Dataset, optimizer: str, x: Abscissa = "step", metric: 
     Raises:
         ValueError: ``x`` or ``metric`` is not in the dataset.
     """
-    if x not in get_args(Abscissa):
-        raise ValueError(f"plot: unknown x {x!r}{closest(x, get_args(Abscissa))}")
+    check_choice("plot", "x", x, get_args(Abscissa))
     check_metric(quantities(curves), metric)
     one = curves.sel(optimizer=optimizer)
     cost = one["evaluation" if x == "step" else x]

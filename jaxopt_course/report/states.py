@@ -59,7 +59,7 @@ def optimizer_state(
     (strand,) = terrain.strands({"path": one["params"].values}, "optimizer_state")
     box = terrain.bounds_of(function, [strand], bounds, "optimizer_state")
     fields = [_field(one, name, len(strand.points)) for name in (accumulator, momentum)]
-    places = _shown(strand.points, one["step"].values, at, fields, np.ptp(box, axis=1))
+    places = _shown(strand.points, one["step"].values, at, np.ptp(box, axis=1))
     with style.canvas(axes, theme, (7.6, 5.2)) as (axes, colors):
         looks = {"path": Line(colors.cycle[0], "solid")}
         level_curves(function, {"path": strand.points}, bounds=box, lines=looks, axes=axes, theme=theme, legend=False)
@@ -98,7 +98,7 @@ def _field(one: Any, name: str | None, count: int) -> np.ndarray | None:
     return None if np.isnan(values).all() else values
 
 
-def _shown(points: np.ndarray, steps: np.ndarray, at: Sequence[int] | None, fields: Any, size: np.ndarray) -> np.ndarray:
+def _shown(points: np.ndarray, steps: np.ndarray, at: Sequence[int] | None, size: np.ndarray) -> np.ndarray:
     """Where along the path to show the state."""
     if at is not None:
         if missing := [step for step in at if step not in steps[: len(points)]]:

@@ -20,7 +20,7 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from jaxopt_course.checks import closest
+from jaxopt_course.checks import check_choice
 
 __all__ = [
     "THEMES",
@@ -94,9 +94,7 @@ def palette(theme: Theme) -> Palette:
     Raises:
         ValueError: an unknown theme.
     """
-    if theme not in THEMES:
-        raise ValueError(f"plot: unknown theme {theme!r}{closest(theme, THEMES)}")
-    return THEMES[theme]
+    return THEMES[check_choice("plot", "theme", theme, THEMES)]
 
 
 def lines(names: Iterable[str], theme: Theme = "light", *, first: Sequence[int] = ()) -> dict[str, Line]:

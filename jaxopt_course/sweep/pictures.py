@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from jaxopt_course.checks import closest
+from jaxopt_course.checks import check_choice, closest
 from jaxopt_course.sweep.results import finished
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ def plot(
     from jaxopt_course.report import interactive as page
     from jaxopt_course.report import sweeps, swept
 
-    if kind is not None and kind not in get_args(Kind):
-        raise ValueError(f"plot: unknown kind {kind!r}{closest(str(kind), get_args(Kind))}")
+    if kind is not None:
+        check_choice("plot", "kind", kind, get_args(Kind))
     if isinstance(results, xr.Dataset):
         results = finished("plot", results)
         chosen = kind or swept.usual_kind(results)

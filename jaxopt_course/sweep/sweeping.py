@@ -147,9 +147,9 @@ def read_options(
         raise ValueError(f"{where}: batch_size is an axis of the space, and given too: {batch_size!r}")
     return Options(
         _seeds(where, seeds),
-        _choice(where, "vary", vary, ("both", "initialization", "order")),
+        checks.check_choice(where, "vary", vary, ("both", "initialization", "order")),
         checks.check_positive_integer(where, "epochs", epochs),
-        None if evaluate is None else _choice(where, "evaluate", evaluate, ("epoch", "end")),
+        None if evaluate is None else checks.check_choice(where, "evaluate", evaluate, ("epoch", "end")),
         sampler,
         drop_remainder,
         checks.check_positive_integer(where, "lanes", lanes),
@@ -203,12 +203,6 @@ def _seeds(where: str, seeds: Any) -> tuple[int, ...]:
     if not found or len(set(found)) < len(found):
         raise ValueError(f"{where}: seeds must be at least one, each once; got {seeds!r}")
     return found
-
-
-def _choice(where: str, name: str, value: Any, choices: tuple[str, ...]) -> Any:
-    if value not in choices:
-        raise ValueError(f"{where}: unknown {name} {value!r}{checks.closest(value, choices)}")
-    return value
 
 
 def _memory(where: str, memory: Any) -> float:

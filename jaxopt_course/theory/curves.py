@@ -65,7 +65,7 @@ def expected_loss(
 
         def step(carry, _):
             z, p, state = carry
-            a, b, c = memory.matrices(tx.update, state, len(h))
+            a, b, c = memory.matrices(tx.update, state)
             matrix = a + b @ h @ c
             spread = matrix @ p @ matrix.T + b @ sigma @ b.T
             return (matrix @ z, spread, coming(tx.update, state, jnp.zeros(len(h)))), _losses(h, z, p)

@@ -125,8 +125,8 @@ def _derived(update: Any, memory: Memory, steps: Any, state: Any) -> tuple[Any, 
 
     def at(step: Any) -> tuple[Any, jax.Array, jax.Array]:
         now = jax.lax.fori_loop(0, step, lambda _, s: coming(update, s, jnp.zeros(d)), state)
-        a, b, c = memory.matrices(update, now, d)
-        after, point = jax.vmap(memory.program(update, now, d))(z, g)
+        a, b, c = memory.matrices(update, now)
+        after, point = jax.vmap(memory.program(update, now))(z, g)
         error = jnp.abs(after - z @ a.T - g @ b.T), jnp.abs(point - z @ c.T)
         terms = np.abs(z) @ jnp.abs(a).T + np.abs(g) @ jnp.abs(b).T, np.abs(z) @ jnp.abs(c).T
         holds = [(e <= TOLERANCE * (size + largest)).all(axis=0) for e, size in zip(error, terms, strict=True)]

@@ -27,16 +27,17 @@ class Memory:
     counters: tuple[int, ...]
     counted: tuple[str, ...]
 
-    def matrices(self, update: Any, state: Any, dimension: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def matrices(self, update: Any, state: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
         """A, B and C of the coming update; traced numbers in the state pass."""
-        apply, z = self.program(update, state, dimension), jnp.zeros(self.pack(state, jnp.zeros(dimension)).shape)
-        (a, c), (b, _) = (jax.jacfwd(apply, argument)(z, jnp.zeros(dimension)) for argument in (0, 1))
+        x = jnp.zeros(self.dimension)
+        apply, z = self.program(update, state), jnp.zeros(self.pack(state, x).shape)
+        (a, c), (b, _) = (jax.jacfwd(apply, argument)(z, x) for argument in (0, 1))
         return a, b, c
 
-    def program(self, update: Any, state: Any, dimension: int) -> Callable[..., tuple[jax.Array, jax.Array]]:
+    def program(self, update: Any, state: Any) -> Callable[..., tuple[jax.Array, jax.Array]]:
         """``(z, g) → (z⁺, y)``: the coming update, with z in the place of what the state remembers."""
         leaves, structure = jax.tree.flatten(state)
-        shapes = [(dimension,), *(jnp.shape(leaves[i]) for i in self.positions)]
+        shapes = [(self.dimension,), *(jnp.shape(leaves[i]) for i in self.positions)]
         ends = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]
 
         def apply(z: jax.Array, g: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -77,13 +78,13 @@ def remembered(where: str, make: Callable[..., Any], numbers: dict[str, jax.Arra
             program = jax.make_jaxpr(update)(numbers, leaves, x, x, jnp.zeros(())).jaxpr
     *inputs, _, _, value = program.invars[len(numbers) :]
     new_x, *outputs, point = program.outvars
-    needed, found = _reached(program, inputs, outputs, (new_x, point), _sources(program))
+    needed, found = _reached(inputs, outputs, (new_x, point), _sources(program))
     if value in found:
         raise ValueError(f"{where}: this optimizer is not linear: its update depends on the function's value")
     name = lambda i: jax.tree_util.keystr(paths[i])
     moving = [i for i in sorted(needed) if _origin(program, outputs[i]) is not inputs[i]]
     kept = tuple(i for i in moving if jnp.issubdtype(leaves[i].dtype, jnp.floating))
-    used, _ = _reached(program, inputs, outputs, (new_x, point), _sources(program, ignoring_zeros=True))
+    used, _ = _reached(inputs, outputs, (new_x, point), _sources(program, ignoring_zeros=True))
     counters = tuple(i for i in moving if i not in kept and i in used)
     sizes = tuple(int(np.prod(leaves[i].shape)) for i in kept)
     return Memory(dimension, kept, tuple(map(name, kept)), sizes, counters, tuple(map(name, counters)))
@@ -123,9 +124,7 @@ def tracing(where: str, dimension: int, numbers: Iterable[str]) -> Iterator[None
         ) from error
 
 
-def _reached(
-    program: Any, inputs: Any, outputs: Any, goals: Any, sources: Callable[[Any], set[Any]]
-) -> tuple[set[int], set[Any]]:
+def _reached(inputs: Any, outputs: Any, goals: Any, sources: Callable[[Any], set[Any]]) -> tuple[set[int], set[Any]]:
     """Which leaves of the state the goals depend on, now or through what later updates make of them."""
     needed, found = set(), set().union(*map(sources, goals))
     while fresh := {i for i, var in enumerate(inputs) if var in found} - needed:

@@ -165,7 +165,7 @@ BAD = {
     "an average of SGD with nothing to correct": (
         lambda: jc.averaged_sgd(0.1, start=3, bias_correction=False),
         ValueError,
-        r"bias_correction=False needs a decay in \[0, 1\); got decay=None",
+        r"^averaged_sgd: bias_correction=False needs a decay in \[0, 1\); got decay=None",
     ),
     "a decay apart from no rate": (
         lambda: jc.decayed(jc.adadelta)(decay_by_rate=False),

@@ -228,6 +228,8 @@ def test_what_cannot_be_searched_is_refused():
     for wrong in (0.1, "armijo", jc.linesearch.armijo, jc.sgd(0.1)):
         with pytest.raises(TypeError, match=r"line_search: search must be a jc.linesearch.armijo"):
             jc.line_search(wrong)
+    with pytest.raises(TypeError, match=r"^scale_by_line_search: search must be a jc.linesearch.armijo"):
+        jc.scale_by_line_search(3)
     with pytest.raises(TypeError, match=r"^line_search: direction must be a gradient transformation"):
         jc.line_search(jc.linesearch.armijo(), jc.sgd)
     with pytest.raises(ValueError, match=r"^line_search: growth must be a number > 0; got 0"):

@@ -108,6 +108,7 @@ def test_the_dense_model_given_back_is_a_function():
         (lambda: models.linear(0), ValueError, "linear: outputs must be an integer >= 1; got 0"),
         (lambda: models.softmax(1), ValueError, "softmax: classes must be an integer >= 2; got 1"),
         (lambda: models.mlp((4, 0)), ValueError, r"mlp: hidden\[1\] must be an integer >= 1; got 0"),
+        (lambda: models.mlp(activation=["relu"]), ValueError, r"mlp: unknown activation \['relu'\]; did you mean 'relu'"),
         (lambda: models.mlp(activation="rellu"), ValueError, "unknown activation 'rellu'; did you mean 'relu'"),
         (lambda: models.convnet(dropout=1.0), ValueError, r"convnet: dropout must be a number in \[0, 1\); got 1.0"),
         (lambda: models.convnet(batch_norm=3), TypeError, "convnet: batch_norm must be True or False; got 3"),

@@ -207,6 +207,32 @@ def test_bad_arguments_are_refused_at_the_call(make, error, message):
 
 
 @pytest.mark.parametrize(
+    ("method", "direction", "arguments", "message"),
+    [
+        (
+            jc.adam,
+            jc.scale_by_adam,
+            {"eps_inside_sqrt": True, "eps_root": 0.1},
+            "eps_inside_sqrt=True puts eps under the root",
+        ),
+        (
+            jc.adam,
+            jc.scale_by_adam,
+            {"eps_before_correction": True, "bias_correction": False},
+            "eps_before_correction=True needs",
+        ),
+        (jc.amsgrad, jc.scale_by_amsgrad, {"max_after_correction": True}, "max_after_correction=True needs bias_correction"),
+        (jc.adamax, jc.scale_by_adamax, {"eps_place": "root"}, "unknown eps_place 'root'"),
+    ],
+)
+def test_what_a_direction_refuses_its_method_refuses_by_its_own_name(method, direction, arguments, message):
+    with pytest.raises(ValueError, match=f"^{direction.__name__}: {message}"):
+        direction(**arguments)
+    with pytest.raises(ValueError, match=f"^{method.__name__}: {message}"):
+        method(0.1, **arguments)
+
+
+@pytest.mark.parametrize(
     "value", [jnp.array(0.1 + 2j), np.complex64(1 + 2j), np.array(True), jnp.array(True), np.array("0.1"), np.array(b"0.1")]
 )
 def test_arrays_that_are_no_real_numbers_are_refused_as_pythons_own_are(value):
