@@ -13,6 +13,7 @@ import numpy as np
 
 from jaxopt_course.sweep.journal import is_key
 from jaxopt_course.sweep.labels import ADDRESS
+from jaxopt_course.transform.jaxprs import is_literal
 
 __all__ = ["contents", "fingerprint"]
 
@@ -46,7 +47,7 @@ def _constants(program: Any) -> Iterator[Any]:
     """All arrays in a program, those of the programs inside it too: its text leaves their values out."""
     yield from getattr(program, "consts", ())
     for equation in program.eqns:
-        yield from (variable.val for variable in equation.invars if hasattr(variable, "val"))
+        yield from (variable.val for variable in equation.invars if is_literal(variable))
         inside = jax.tree.leaves(list(equation.params.values()), is_leaf=_is_program)
         for each in filter(_is_program, inside):
             yield from _constants(each)

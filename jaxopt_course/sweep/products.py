@@ -19,6 +19,8 @@ import jax.numpy as jnp
 from jax.core import eval_jaxpr
 from jax.lax import dot_general_p
 
+from jaxopt_course.transform.jaxprs import is_literal
+
 __all__ = ["lanes_first"]
 
 INSIDE = {"jit": "jaxpr", "custom_jvp_call": "call_jaxpr"}  # what calls a program, and where it has that
@@ -45,8 +47,8 @@ def _evaluated(program: Any, varying: Sequence[bool], values: Sequence[Any]) -> 
     jaxpr = program.jaxpr
     known = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*program.consts, *values], strict=True))
     lanes = {variable for variable, varies in zip(jaxpr.invars, varying, strict=True) if varies}
-    read = lambda variable: variable.val if _is_literal(variable) else known[variable]
-    varies = lambda variable: not _is_literal(variable) and variable in lanes
+    read = lambda variable: variable.val if is_literal(variable) else known[variable]
+    varies = lambda variable: not is_literal(variable) and variable in lanes
     for equation in jaxpr.eqns:
         operands, flags = [*map(read, equation.invars)], [*map(varies, equation.invars)]
         found, reached = None, [any(flags)] * len(equation.outvars)
@@ -57,17 +59,12 @@ def _evaluated(program: Any, varying: Sequence[bool], values: Sequence[Any]) -> 
         elif equation.primitive.name in INSIDE:
             found, reached = _evaluated(equation.params[INSIDE[equation.primitive.name]], flags, operands)
         else:
-            inputs = list(dict.fromkeys(variable for variable in equation.invars if not _is_literal(variable)))
+            inputs = list(dict.fromkeys(variable for variable in equation.invars if not is_literal(variable)))
             alone = jaxpr.replace(constvars=(), invars=inputs, outvars=equation.outvars, eqns=[equation])
             found = eval_jaxpr(alone, (), *map(read, inputs))
         known.update(zip(equation.outvars, found, strict=True))
         lanes.update(variable for variable, flag in zip(equation.outvars, reached, strict=True) if flag)
     return [*map(read, jaxpr.outvars)], [*map(varies, jaxpr.outvars)]
-
-
-def _is_literal(operand: Any) -> bool:
-    """Whether a number is written out in a program. (:mod:`jax.extend.core` has the type, and brings Pallas with it.)"""
-    return hasattr(operand, "val")
 
 
 def _is_layer(operands: Sequence[Any], dimension_numbers: Any) -> bool:

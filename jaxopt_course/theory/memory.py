@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxopt_course.transform import gradient_point
+from jaxopt_course.transform.jaxprs import is_literal, origin
 
 __all__ = ["Memory", "coming", "remembered", "tracing"]
 
@@ -82,7 +83,7 @@ def remembered(where: str, make: Callable[..., Any], numbers: dict[str, jax.Arra
     if value in found:
         raise ValueError(f"{where}: this optimizer is not linear: its update depends on the function's value")
     name = lambda i: jax.tree_util.keystr(paths[i])
-    moving = [i for i in sorted(needed) if _origin(program, outputs[i]) is not inputs[i]]
+    moving = [i for i in sorted(needed) if origin(program, outputs[i]) is not inputs[i]]
     kept = tuple(i for i in moving if jnp.issubdtype(leaves[i].dtype, jnp.floating))
     used, _ = _reached(inputs, outputs, (new_x, point), _sources(program, ignoring_zeros=True))
     counters = tuple(i for i in moving if i not in kept and i in used)
@@ -143,14 +144,6 @@ def _sources(program: Any, *, ignoring_zeros: bool = False) -> Callable[[Any], s
             and any(np.all(getattr(v, "val", 1) == 0) for v in equation.invars)
         ):
             continue
-        inputs = set().union(*(known.get(v, set()) for v in equation.invars if not hasattr(v, "val")))
+        inputs = set().union(*(known.get(v, set()) for v in equation.invars if not is_literal(v)))
         known.update(dict.fromkeys(equation.outvars, inputs))
-    return lambda var: set() if hasattr(var, "val") else known.get(var, set())
-
-
-def _origin(program: Any, var: Any, carrying: Sequence[str] = ("convert_element_type", "copy")) -> Any:
-    """The variable that this one was before it was cast."""
-    producer = {out: equation for equation in program.eqns for out in equation.outvars}
-    while not hasattr(var, "val") and (equation := producer.get(var)) is not None and equation.primitive.name in carrying:
-        var = equation.invars[0]
-    return var
+    return lambda var: set() if is_literal(var) else known.get(var, set())

@@ -21,6 +21,7 @@ import optax
 from jaxopt_course import checks
 from jaxopt_course.theory.linear import check_optimizer
 from jaxopt_course.transform import gradient_point
+from jaxopt_course.transform.jaxprs import is_literal
 
 __all__ = ["Unrolled", "unroll"]
 
@@ -175,7 +176,7 @@ def _path(tx: Any, x: jax.Array, g: jax.Array, function: Any, held: Sequence[str
 def _evaluate(program: Any, constant: set[Any], arguments: list[Any]) -> list[Any]:
     """Run a program in which some variables have no derivative, wherever they are used."""
     values = dict(zip((*program.jaxpr.constvars, *program.jaxpr.invars), (*program.consts, *arguments), strict=True))
-    read = lambda atom: atom.val if hasattr(atom, "val") else values[atom]  # a literal has its value
+    read = lambda atom: atom.val if is_literal(atom) else values[atom]
     for equation in program.jaxpr.eqns:
         params = equation.primitive.get_bind_params(equation.params)  # as JAX's own eval_jaxpr does
         out = equation.primitive.bind(*map(read, equation.invars), **params)

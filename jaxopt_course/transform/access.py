@@ -12,7 +12,7 @@ import numpy as np
 import optax
 
 from jaxopt_course import checks
-from jaxopt_course.transform.hyperparams import HyperparamsState, is_schedule
+from jaxopt_course.transform.hyperparams import HyperparamsState, check_state, is_schedule
 from jaxopt_course.types import OptState, Schedule, value_at
 
 __all__ = ["check_schedules", "hyperparams", "set_hyperparams"]
@@ -45,8 +45,7 @@ def hyperparams(opt_state: OptState) -> dict[str, jax.Array]:
     >>> {name: round(float(value), 2) for name, value in hyperparams(twice.init(jnp.zeros(2))).items() if "decay" in name}
     {'0/decay': 0.9, '1/decay': 0.99}
     """
-    if isinstance(opt_state, optax.GradientTransformation):
-        raise TypeError("hyperparams: opt_state must be an optimizer's state, as its init(params) gives; got an optimizer")
+    check_state("hyperparams", opt_state)
     nodes = _nodes(opt_state)
     values = {(path, *tail): value for path, node in nodes for tail, value in _leaves(_last_values(node))}
     names = _short_names(nodes)

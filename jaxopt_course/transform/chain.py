@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import optax
 
+from jaxopt_course.transform.jaxprs import CASTS, is_literal, origin
 from jaxopt_course.transform.points import ChainState, displaced_paths, must_be_last
 from jaxopt_course.types import Params, Updates
 
@@ -131,20 +132,12 @@ def _check_unchanged(tail: ChainUpdate, state: ChainState, params: Params, name:
     """Raise unless the tail hands on the steps as they are: what was averaged, or searched for, is then what is done."""
     program = _program(tail, state, params)
     for (path, _), var, out in zip(jax.tree_util.tree_leaves_with_path(params), program.invars, program.outvars, strict=True):
-        if _carrier(program, out, ("convert_element_type", "copy")) is not var:
+        if origin(program, out) is not var:
             leaf = jax.tree_util.keystr(path) or "params"
             raise ValueError(
                 f"chain: a transformation behind {name} changes the step of {leaf}, which was averaged, or searched for, "
                 "as it was: put it before, as in averaged(plateau(...))"
             )
-
-
-def _carrier(program: Any, out: Any, carrying: tuple[str, ...]) -> Any:
-    """The variable that ``out`` was before operations of these names."""
-    producer = {var: equation for equation in program.eqns for var in equation.outvars}
-    while (equation := producer.get(out)) is not None and equation.primitive.name in carrying:
-        out = equation.invars[0]
-    return out
 
 
 def _check_leaves_alone(tail: ChainUpdate, state: ChainState, params: Params, paths: set[Any]) -> None:
@@ -163,19 +156,15 @@ def _only_adds(program: Any, var: Any, out: Any) -> bool:
     """Whether ``out`` is ``var`` plus something that does not depend on the program's inputs."""
     dependent, producer = set(program.invars), {}
     for equation in program.eqns:
-        if any(_is_variable(v) and v in dependent for v in equation.invars):
+        if any(not is_literal(v) and v in dependent for v in equation.invars):
             dependent.update(equation.outvars)
         producer.update(dict.fromkeys(equation.outvars, equation))
     while out is not var:
-        equation = producer.get(out)
-        if equation is None or equation.primitive.name not in ("add", "add_any", "sub", "convert_element_type", "copy"):
+        equation = None if is_literal(out) else producer.get(out)
+        if equation is None or equation.primitive.name not in ("add", "add_any", "sub", *CASTS):
             return False
-        carriers = [v for v in equation.invars if _is_variable(v) and v in dependent]
+        carriers = [v for v in equation.invars if not is_literal(v) and v in dependent]
         if len(carriers) != 1 or (equation.primitive.name == "sub" and carriers[0] is not equation.invars[0]):
             return False
         out = carriers[0]
     return True
-
-
-def _is_variable(atom: Any) -> bool:
-    return not hasattr(atom, "val")  # a literal has its value

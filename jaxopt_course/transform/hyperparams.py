@@ -30,6 +30,12 @@ __all__ = ["HyperparamsState", "inject", "optimizer"]
 P = ParamSpec("P")
 
 
+def check_state(where: str, opt_state: Any) -> None:
+    """Raise TypeError where an optimizer was given in the place of its state."""
+    if isinstance(opt_state, optax.GradientTransformation):
+        raise TypeError(f"{where}: opt_state must be an optimizer's state, as its init(params) gives; got an optimizer")
+
+
 def is_schedule(value: Any) -> bool:
     return isinstance(value, Schedule)
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import optax
 from optax.contrib import ScheduleFreeState, schedule_free_eval_params
 
-from jaxopt_course.transform.hyperparams import HyperparamsState
+from jaxopt_course.transform.hyperparams import HyperparamsState, check_state
 from jaxopt_course.types import OptState, Params, real_dtype
 
 __all__ = ["ChainState", "displaced_paths", "eval_params", "gradient_point", "look_ahead", "must_be_last"]
@@ -42,6 +42,7 @@ def gradient_point(opt_state: OptState, params: Params) -> Params:
         A tree like ``params``.
 
     Raises:
+        TypeError: an optimizer in the place of its state, or state and parameters in each other's.
         ValueError: two displacements on one leaf, or a look-ahead inside ``optax.chain`` with a transformation behind it
             (``jc.chain`` can check that this one leaves the step alone; optax's cannot), or inside schedule-free; or the
             state is of other parameters.
@@ -52,6 +53,7 @@ def gradient_point(opt_state: OptState, params: Params) -> Params:
     >>> gradient_point(state, optax.apply_updates(theta, step))  # 0.8 − 0.9 · 0.2
     Array([0.62], dtype=float32)
     """
+    _check_order("gradient_point", opt_state, params)
     owners: dict[int, tuple[HyperparamsState | None, list[Any]]] = {}
     for state, owner in _find(opt_state, "looks_ahead"):
         owners.setdefault(id(owner), (owner, []))[1].append(state)
@@ -66,6 +68,15 @@ def gradient_point(opt_state: OptState, params: Params) -> Params:
         return params
     move = lambda path, p: p if path not in displacements else (p + displacements[path]).astype(jnp.result_type(p))
     return jax.tree_util.tree_map_with_path(move, params)
+
+
+def _check_order(where: str, opt_state: Any, params: Any) -> None:
+    """Raise TypeError unless a state is followed by parameters; where both have states of ours, one optimizes the other."""
+    check_state(where, opt_state)
+    ours = lambda node: isinstance(node, (HyperparamsState, ChainState))
+    has_ours = lambda tree: any(map(ours, jax.tree.leaves(tree, is_leaf=ours)))
+    if not has_ours(opt_state) and has_ours(params):
+        raise TypeError(f"{where}: the state comes first: {where}(opt_state, params); got an optimizer's state as params")
 
 
 _asked: contextvars.ContextVar[list[Any] | None] = contextvars.ContextVar("asked", default=None)
@@ -127,6 +138,7 @@ def eval_params(opt_state: OptState, params: Params) -> Params:
         A tree like ``params``.
 
     Raises:
+        TypeError: an optimizer in the place of its state, or state and parameters in each other's.
         ValueError: the state is of other parameters; names the leaf.
 
     >>> import optax, jaxopt_course as jc
@@ -135,6 +147,7 @@ def eval_params(opt_state: OptState, params: Params) -> Params:
     >>> eval_params(state, jnp.array([2.0]))  # (2 − 0.1 · 1) / 0.9
     Array([2.1111112], dtype=float32)
     """
+    _check_order("eval_params", opt_state, params)
     averaged: dict[Any, Any] = {}
     for state, _ in _find(opt_state, "eval_params"):
         like = getattr(state, "z", None) if isinstance(state, ScheduleFreeState) else state.average

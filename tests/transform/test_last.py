@@ -26,6 +26,15 @@ def test_a_change_behind_is_refused(make):
         make().init(PARAMS)
 
 
+@pytest.mark.parametrize("params", [PARAMS, jnp.float32(1.0)], ids=["array", "scalar"])
+def test_a_constant_step_behind_is_refused(params):
+    """A scalar's is a number written out in the program."""
+    with pytest.raises(ValueError, match="a transformation behind AverageState changes the step"):
+        jc.chain(jc.averaged(jc.sgd(0.5)), optax.set_to_zero()).init(params)
+    with pytest.raises(ValueError, match="a transformation behind a look-ahead rescales the step"):
+        jc.chain(jc.nesterov(0.5), optax.set_to_zero()).init(params)
+
+
 @pytest.mark.parametrize(
     "make",
     [

@@ -218,6 +218,30 @@ def test_a_state_of_other_parameters_names_the_leaf(params, message):
         jc.eval_params(jc.averaged_sgd(0.1).init(PARAMS), params)
 
 
+@pytest.mark.parametrize("ask", [jc.gradient_point, jc.eval_params], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("tx", [jc.nesterov(0.1), jc.averaged(jc.sgd(0.1)), optax.adam(0.1)], ids=["ours", "chain", "optax's"])
+def test_an_optimizer_is_no_state(ask, tx):
+    with pytest.raises(TypeError, match=f"{ask.__name__}: opt_state must be an optimizer's state, .*; got an optimizer"):
+        ask(tx, PARAMS)
+
+
+@pytest.mark.parametrize("ask", [jc.gradient_point, jc.eval_params], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("wrap", [lambda tx: tx, jc.averaged, lambda tx: optax.chain(optax.clip(1.0), tx)])
+def test_a_state_is_no_parameters(ask, wrap):
+    state = wrap(jc.nesterov(0.1, form="shifted")).init(PARAMS)
+    with pytest.raises(TypeError, match=rf"{ask.__name__}\(opt_state, params\); got an optimizer's state as params"):
+        ask(PARAMS, state)
+    with pytest.raises(TypeError, match="got an optimizer's state as params"):
+        ask(jnp.ones(1), state)
+
+
+def test_an_optimizers_state_may_be_what_another_one_trains():
+    state = jc.momentum(0.1).init(PARAMS)
+    outer = jc.sgd(0.1).init(state)
+    assert jc.gradient_point(outer, state) is state
+    assert jc.eval_params(outer, state) is state
+
+
 def test_flattening_around_a_lookahead_is_refused():
     with pytest.raises(ValueError, match=r"it has params of shape \(3,\); these are without it. \(.*optax\.flatten is not"):
         jc.gradient_point(optax.flatten(jc.nesterov(0.05)).init(PARAMS), PARAMS)
