@@ -36,13 +36,14 @@ def decayed(factory: Callable[..., optax.GradientTransformation]) -> Callable[..
     parameters to one, which says what decays). A coupled decay takes θ at the parameters, for look-ahead methods too.
 
     Args:
-        factory: one made by ``jc.optimizer``, with a ``learning_rate`` (where that is None, decay by the rate is by 1).
+        factory: one made by ``jc.optimizer`` or ``jc.inject``, with a ``learning_rate`` (where that is None, decay by the rate
+            is by 1).
 
     Returns:
         A factory of gradient transformations whose ``update`` needs the parameters.
 
     Raises:
-        TypeError: the factory is not ours, has no learning rate, or has a weight decay.
+        TypeError: the factory is made otherwise, has no learning rate, or has a weight decay.
         TypeError, ValueError (from what it returns): a mask that is none; a number outside its interval;
             ``decay_by_rate=False`` with a coupled decay, or without a learning rate.
 
@@ -65,7 +66,7 @@ def _decayed(factory: Callable[..., optax.GradientTransformation]) -> Callable[.
     name = getattr(factory, "__name__", repr(factory))
     signature = inspect.signature(factory)
     if not getattr(factory, "has_hyperparams_in_state", False) or "learning_rate" not in signature.parameters:
-        raise TypeError(f"decayed: needs a factory made by jc.optimizer, with a learning_rate; got {name}")
+        raise TypeError(f"decayed: needs a factory made by jc.optimizer or jc.inject, with a learning_rate; got {name}")
     if "weight_decay" in signature.parameters:
         raise TypeError(f"decayed: {name} has a weight_decay of its own")
 

@@ -122,7 +122,7 @@ def fit(
     samplers.check_weights("fit", plan, problem)
     _check_length(epochs, steps)
     _check_interval(evaluate)
-    _check_choice("nonfinite", nonfinite, ("raise", "stop", "continue"))
+    checks.check_choice("fit", "nonfinite", nonfinite, ("raise", "stop", "continue"))
     checks.check_bool("fit", "progress", progress)
     criteria = _criteria(stop, problem, evaluate)
     calls = _callbacks(callbacks)
@@ -166,11 +166,6 @@ def _check_interval(evaluate: Any) -> None:
     whole = isinstance(evaluate, (int, np.integer)) and not isinstance(evaluate, bool) and evaluate >= 1
     if not (whole or evaluate is None or (isinstance(evaluate, str) and evaluate == "epoch")):
         raise ValueError(f"fit: evaluate must be a number of steps >= 1, 'epoch' or None; got {evaluate!r}")
-
-
-def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"fit: unknown {name} {value!r}{checks.closest(value, choices)}")
 
 
 def _criteria(stop: Any, problem: Problem, evaluate: Any) -> tuple[Any, ...]:

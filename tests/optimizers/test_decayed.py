@@ -211,3 +211,9 @@ def test_what_is_no_factory_or_no_tree_of_arrays_is_refused():
         jc.decayed([1])
     with pytest.raises(TypeError, match=r"adam.init: parameters must be arrays; \['a'\] is 'x'"):
         jc.adam(0.1).init({"a": "x"})
+
+
+def test_a_foreign_factory_that_was_injected_decays_as_ours():
+    params = jnp.array([1.0, -2.0])
+    ours, theirs = (jc.decayed(factory)(0.1, weight_decay=0.5) for factory in (jc.adam, jc.inject(optax.adam)))
+    np.testing.assert_allclose(*[tx.update(params, tx.init(params), params)[0] for tx in (ours, theirs)], rtol=1e-6)
