@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jax.core import Tracer
 
 __all__ = [
@@ -23,9 +24,10 @@ __all__ = [
     "check_bool",
     "check_choice",
     "check_float_dtype",
+    "check_integer",
     "check_number",
-    "check_positive_integer",
     "check_sweep",
+    "check_transformation",
     "closest",
     "intervals",
 ]
@@ -113,17 +115,18 @@ def check_number(
         raise ValueError(f"{where}: {name} must be {accepted}; got {value!r}")
 
 
-def check_positive_integer(where: str, name: str, value: Any, *, minimum: int = 1, maximum: int | None = None) -> int:
-    """``value`` as an int, if it is an integer from ``minimum`` to ``maximum``.
+def check_integer(where: str, name: str, value: Any, *, minimum: int | None = 1, maximum: int | None = None) -> int:
+    """``value`` as an int, if it is an integer from ``minimum`` to ``maximum``; None is for none.
 
-    >>> check_positive_integer("fit", "batch_size", 0)
+    >>> check_integer("fit", "batch_size", 0)
     Traceback (most recent call last):
     ValueError: fit: batch_size must be an integer >= 1; got 0
     """
-    accepted = f"an integer >= {minimum}" if maximum is None else f"an integer from {minimum} to {maximum}"
+    bounds = f" >= {minimum}" if maximum is None else f" from {minimum} to {maximum}"
+    accepted = "an integer" + (bounds if minimum is not None else "")
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{where}: {name} must be {accepted}; got {value!r}")
-    if value < minimum or (maximum is not None and value > maximum):
+    if (minimum is not None and value < minimum) or (maximum is not None and value > maximum):
         raise ValueError(f"{where}: {name} must be {accepted}; got {value!r}")
     return int(value)
 
@@ -166,6 +169,18 @@ def check_choice(where: str, name: str, value: T, known: Iterable[str]) -> T:
     if not isinstance(value, str) or value not in names:
         raise ValueError(f"{where}: unknown {name} {value!r}{closest(str(value), names)}")
     return value
+
+
+def check_transformation(where: str, name: str, value: Any) -> None:
+    """Raise a TypeError unless ``value`` is a gradient transformation.
+
+    >>> check_transformation("plateau", "optimizer", 3)
+    Traceback (most recent call last):
+    TypeError: plateau: optimizer must be a gradient transformation, a pair (init, update); got 3
+    """
+    if not isinstance(value, optax.GradientTransformation):
+        hint = " (call the factory: jc.adam(1e-3))" if callable(value) else ""
+        raise TypeError(f"{where}: {name} must be a gradient transformation, a pair (init, update); got {value!r}{hint}")
 
 
 def check_sweep(where: str, results: Any, dims: Iterable[str] = ("seed",)) -> None:

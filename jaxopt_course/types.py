@@ -24,8 +24,8 @@ from jaxopt_course.checks import Interval
 
 __all__ = [
     "Batch", "Decay", "Fraction", "Grads", "Key", "ModelState", "NonNegative", "Number", "OptState", "Parametric",
-    "Params", "Positive", "Regularizer", "Scalar", "Schedule", "Updates", "as_schedule", "falls", "named", "parametric",
-    "pickled", "real_dtype", "value_at",
+    "Params", "Positive", "Regularizer", "Scalar", "Schedule", "Updates", "as_schedule", "falls", "is_key", "named",
+    "parametric", "pickled", "real_dtype", "value_at",
 ]  # fmt: skip
 
 P = ParamSpec("P")
@@ -39,6 +39,11 @@ OptState: TypeAlias = Any
 Batch: TypeAlias = Any  # a pytree with one leading axis; supervised: {"x": ..., "y": ...}
 Key: TypeAlias = jax.Array
 Scalar: TypeAlias = jax.typing.ArrayLike
+
+
+def is_key(leaf: Any) -> bool:
+    """Whether a leaf is a typed JAX key, of which only the words can be kept."""
+    return jnp.issubdtype(jnp.result_type(leaf), jax.dtypes.prng_key)
 
 
 class Named(NamedTuple):

@@ -73,7 +73,7 @@ def sweep(
     from jaxopt_course.sweep.results import finished
 
     shared.compilation_cache(cache)
-    checks.check_positive_integer("sweep", "top", top)
+    checks.check_integer("sweep", "top", top)
     if memory is not None:
         checks.check_number("sweep", "--memory", memory, checks.Interval(0, open_low=True))
     shared.check_writable("sweep", output=output, plot=plot)

@@ -20,7 +20,7 @@ __all__ = ["exact"]
 
 
 def _check(method: Any, max_evaluations: int, **others: Any) -> None:
-    checks.check_positive_integer("exact", "max_evaluations", max_evaluations, minimum=2)
+    checks.check_integer("exact", "max_evaluations", max_evaluations, minimum=2)
     checks.check_choice("exact", "method", method, METHODS)
 
 

@@ -85,7 +85,7 @@ def bracket(function: Function, a: Scalar, b: Scalar, *, max_evaluations: int = 
     function = scalar_valued("bracket", "function", function)
     for name, point in (("a", a), ("b", b)):
         checks.check_number("bracket", name, point)
-    checks.check_positive_integer("bracket", "max_evaluations", max_evaluations, minimum=3)
+    checks.check_integer("bracket", "max_evaluations", max_evaluations, minimum=3)
     if not isinstance(a, Tracer) and not isinstance(b, Tracer) and a == b:
         raise ValueError(f"bracket: a and b must be different; got {a!r} twice")
     at, (a, b) = _prepare(function, a, b)
@@ -193,7 +193,7 @@ def _minimize(name: str, function: Function, low, high, start, rtol, atol, max_e
         checks.check_number(name, key, number)
     checks.check_number(name, "rtol", rtol, Interval(0))
     checks.check_number(name, "atol", atol, Interval(0, open_low=True))
-    checks.check_positive_integer(name, "max_evaluations", max_evaluations)
+    checks.check_integer(name, "max_evaluations", max_evaluations)
     if not any(isinstance(number, Tracer) for number in numbers.values()):
         if not low < high:
             raise ValueError(f"{name}: low must be less than high; got low={low!r}, high={high!r}")

@@ -215,7 +215,7 @@ def searching(
         def factory(*args, **kwargs):
             search = make(*args, **kwargs)
             arguments = search.numbers | dict(search.static)
-            checks.check_positive_integer(rule.__name__, "max_evaluations", arguments["max_evaluations"])
+            checks.check_integer(rule.__name__, "max_evaluations", arguments["max_evaluations"])
             check(**arguments)
             return search
 

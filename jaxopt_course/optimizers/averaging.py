@@ -15,8 +15,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxopt_course.checks import check_transformation
 from jaxopt_course.optimizers.descent import sgd
-from jaxopt_course.optimizers.wrapping import check_transformation, speaks_for
+from jaxopt_course.optimizers.wrapping import speaks_for
 from jaxopt_course.transform import chain, map_leaves, optimizer
 from jaxopt_course.types import Decay, NonNegative, Params, real_dtype
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
 import jax.numpy as jnp
 import optax
 
-from jaxopt_course.checks import Interval
-from jaxopt_course.optimizers.wrapping import check_transformation, speaks_for
+from jaxopt_course.checks import Interval, check_transformation
+from jaxopt_course.optimizers.wrapping import speaks_for
 from jaxopt_course.transform import chain, optimizer, scale_leaves
 from jaxopt_course.types import Fraction, NonNegative
 

@@ -14,8 +14,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxopt_course.checks import check_transformation
 from jaxopt_course.linesearch import Search
-from jaxopt_course.optimizers.wrapping import check_transformation, speaks_for
+from jaxopt_course.optimizers.wrapping import speaks_for
 from jaxopt_course.transform import chain, map_leaves, optimizer, scale_leaves
 from jaxopt_course.types import Params, Positive, Updates, real_dtype
 

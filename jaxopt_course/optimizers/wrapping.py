@@ -5,11 +5,9 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
-import optax
-
-__all__ = ["check_transformation", "speaks_for"]
+__all__ = ["speaks_for"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -30,15 +28,3 @@ def speaks_for(part: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
         return call
 
     return decorate
-
-
-def check_transformation(where: str, name: str, value: Any) -> None:
-    """Raise a TypeError unless ``value`` is a gradient transformation.
-
-    >>> check_transformation("plateau", "optimizer", 3)
-    Traceback (most recent call last):
-    TypeError: plateau: optimizer must be a gradient transformation, a pair (init, update); got 3
-    """
-    if not isinstance(value, optax.GradientTransformation):
-        hint = " (call the factory: jc.adam(1e-3))" if callable(value) else ""
-        raise TypeError(f"{where}: {name} must be a gradient transformation, a pair (init, update); got {value!r}{hint}")

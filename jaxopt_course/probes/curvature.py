@@ -53,7 +53,7 @@ def sharpness(*, every: int = 1, over: Over = "batch", iterations: int = 20, chu
     """
     static = {
         "over": check_over("sharpness", over),
-        "iterations": checks.check_positive_integer("sharpness", "iterations", iterations),
+        "iterations": checks.check_integer("sharpness", "iterations", iterations),
         "chunk": check_chunk("sharpness", chunk),
     }
     return Probe.of(_sharpness, "sharpness", "largest eigenvalue of the Hessian", static=static, every=every)

@@ -90,7 +90,7 @@ class Probe:
             raise TypeError(f"{self.name}: observe must be a function of an Observation; got {self.observe!r}")
         if not isinstance(self.observe, _Observe):
             object.__setattr__(self, "observe", _Observe(self.observe))
-        checks.check_positive_integer(self.name, "every", self.every)
+        checks.check_integer(self.name, "every", self.every)
         if self.init is not None and not callable(self.init):
             raise TypeError(f"{self.name}: init must be a function of the parameters; got {self.init!r}")
 

@@ -17,4 +17,4 @@ def check_over(where: str, over: Any) -> Over:
 
 def check_chunk(where: str, chunk: Any) -> int:
     """How many examples at a time."""
-    return checks.check_positive_integer(where, "chunk", chunk)
+    return checks.check_integer(where, "chunk", chunk)

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxopt_course.checks import Interval, check_number
+from jaxopt_course.checks import Interval, check_integer, check_number
 from jaxopt_course.problems import losses
 from jaxopt_course.problems.objective import Data, Problem
 from jaxopt_course.problems.supervised import KIND_OF_LOSS, supervised
@@ -79,6 +79,7 @@ def from_arrays(
     Problem(arrays: 7 train, 2 validation, 1 test)
     """
     where = "from_arrays"
+    check_integer(where, "seed", seed, minimum=0)
     given = {"train": (x, y), "validation": validation, "test": test}
     pairs = {split: _pair(where, split, value) for split, value in given.items() if isinstance(value, (tuple, list))}
     _check_alike(where, pairs)

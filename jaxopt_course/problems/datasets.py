@@ -19,6 +19,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxopt_course.checks import check_integer
 from jaxopt_course.problems.arrays import split_rows
 from jaxopt_course.problems.objective import Data, Problem
 from jaxopt_course.problems.supervised import supervised
@@ -103,14 +104,13 @@ def fashion_mnist(
 
         problem = fashion_mnist(model="convnet", validation=0)
     """
-    if isinstance(validation, bool) or not isinstance(validation, (int, np.integer)):
-        raise TypeError(f"fashion_mnist: validation must be a number of images from 0 to 59999; got {validation!r}")
+    validation = check_integer("fashion_mnist", "validation", validation, minimum=0)
     if not (folder is None or isinstance(folder, (str, os.PathLike))):
         raise TypeError(f"fashion_mnist: folder must be a path; got {folder!r}")
     given = folder or os.environ.get("FASHION_MNIST")
     place = (Path(given) if given else DEBIAN_FOLDER if DEBIAN_FOLDER.is_dir() else _download()).expanduser()
     files = tuple(_find(place, name.removesuffix(".gz")) for name in FASHION_MNIST)
-    data = _fashion_mnist(files, tuple(_age(file) for file in files), int(validation))
+    data = _fashion_mnist(files, tuple(_age(file) for file in files), validation)
     return _images("fashion_mnist", data, model, loss, metrics, regularizer)
 
 
@@ -149,9 +149,8 @@ def mnist1d(
     References:
         S. Greydanus and D. Kobak, Scaling down deep learning with MNIST-1D, ICML 2024.
     """
-    if isinstance(validation, bool) or not isinstance(validation, (int, np.integer)):
-        raise TypeError(f"mnist1d: validation must be a number of signals from 0 to 3999; got {validation!r}")
-    return _images("mnist1d", _mnist1d(int(validation)), model, loss, metrics, regularizer)
+    validation = check_integer("mnist1d", "validation", validation, minimum=0)
+    return _images("mnist1d", _mnist1d(validation), model, loss, metrics, regularizer)
 
 
 def read_idx(path: str | Path, dimensions: int) -> np.ndarray:
@@ -220,8 +219,7 @@ def _age(path: Path) -> tuple[int, int]:
 @functools.lru_cache(maxsize=4)
 def _fashion_mnist(files: tuple[Path, ...], ages: tuple[tuple[int, int], ...], validation: int) -> Data:
     (images, labels), test = _read_split(*files[:2]), _read_split(*files[2:])
-    if not 0 <= validation < len(images):
-        raise ValueError(f"fashion_mnist: validation must be from 0 to {len(images) - 1}; got {validation}")
+    check_integer("fashion_mnist", "validation", validation, minimum=0, maximum=len(images) - 1)
     if not validation:
         return Data(_batch(images, labels), None, _batch(*test))
     train, held_out = split_rows(labels, [validation], seed=0)
@@ -231,8 +229,7 @@ def _fashion_mnist(files: tuple[Path, ...], ages: tuple[tuple[int, int], ...], v
 @functools.lru_cache(maxsize=4)
 def _mnist1d(validation: int) -> Data:
     made = _made_mnist1d()
-    if not 0 <= validation < len(made["y"]):
-        raise ValueError(f"mnist1d: validation must be from 0 to {len(made['y']) - 1}; got {validation}")
+    check_integer("mnist1d", "validation", validation, minimum=0, maximum=len(made["y"]) - 1)
     test = _batch(made["x_test"].astype(np.float32), made["y_test"])
     rows = split_rows(made["y"], [validation], seed=0) if validation else [np.arange(len(made["y"]))]
     train, *held_out = (_batch(made["x"][part].astype(np.float32), made["y"][part]) for part in rows)

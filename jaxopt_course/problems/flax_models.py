@@ -17,9 +17,9 @@ import jax
 import jax.numpy as jnp
 from flax import linen, nnx
 
-from jaxopt_course.checks import Interval, check_bool, check_number, check_positive_integer
+from jaxopt_course.checks import Interval, check_bool, check_integer, check_number
 from jaxopt_course.problems.models import pixels
-from jaxopt_course.types import Key, ModelState, Params
+from jaxopt_course.types import Key, ModelState, Params, is_key
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float, Shaped
@@ -53,9 +53,9 @@ def convnet(
     ((2, 3), True)
     """
     for i, width in enumerate(channels):
-        check_positive_integer("convnet", f"channels[{i}]", width)
+        check_integer("convnet", f"channels[{i}]", width)
     check_number("convnet", "dropout", dropout, Interval(0, 1, open_high=True))
-    check_positive_integer("convnet", "classes", classes)
+    check_integer("convnet", "classes", classes)
     return from_linen(ConvNet(tuple(channels), classes, check_bool("convnet", "batch_norm", batch_norm), dropout))
 
 
@@ -254,13 +254,11 @@ def _skeleton(model: NNXModel) -> tuple[Any, Any, Any, Any]:
 
 def _reseeded(streams: Any, key: Key) -> Any:
     """Every stream of the module from the step's key, its count at 0."""
-    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+    if not is_key(key):
         key = jax.random.wrap_key_data(key)
     leaves, structure = jax.tree.flatten(streams)
     fresh = [
-        jax.random.split(jax.random.fold_in(key, i), leaf.shape)
-        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-        else jnp.zeros(leaf.shape, leaf.dtype)
+        jax.random.split(jax.random.fold_in(key, i), leaf.shape) if is_key(leaf) else jnp.zeros(leaf.shape, leaf.dtype)
         for i, leaf in enumerate(leaves)
     ]
     return jax.tree.unflatten(structure, fresh)

@@ -11,7 +11,7 @@ import dataclasses
 import jax
 import numpy as np
 
-from jaxopt_course.checks import check_bool, check_positive_integer
+from jaxopt_course.checks import check_bool, check_integer
 from jaxopt_course.problems.objective import Data, Problem, num_examples
 from jaxopt_course.types import Batch
 
@@ -50,8 +50,8 @@ def folds(problem: Problem, k: int = 5, *, seed: int = 0, stratify: bool | None 
     data = problem.data
     pooled = data.train if data.validation is None else jax.tree.map(_join, data.train, data.validation)
     count = num_examples(pooled)
-    if not 2 <= check_positive_integer("folds", "k", k) <= count:
-        raise ValueError(f"folds: k must be an integer from 2 to {count}, the number of examples; got {k}")
+    check_integer("folds", "k", k, minimum=2, maximum=count)
+    check_integer("folds", "seed", seed, minimum=0)
     parts = fold_rows(_groups(pooled, count, stratify), k, seed)
     made = []
     for i, held_out in enumerate(parts):
@@ -72,8 +72,6 @@ def fold_rows(groups: np.ndarray, k: int, seed: int) -> list[np.ndarray]:
     >>> [part.tolist() for part in fold_rows(np.array([0, 0, 0, 0, 1, 1]), 2, seed=0)]
     [[3, 0, 5], [2, 1, 4]]
     """
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ValueError(f"folds: seed must be an integer >= 0; got {seed!r}")
     rows = np.random.default_rng(seed).permutation(len(groups))
     rows = rows[np.argsort(groups[rows], kind="stable")]
     return [rows[part::k] for part in range(k)]

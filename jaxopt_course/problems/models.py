@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
-from jaxopt_course.checks import check_choice, check_positive_integer
+from jaxopt_course.checks import check_choice, check_integer
 from jaxopt_course.types import Key, ModelState, Params
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def linear(outputs: int = 1) -> Dense:
     >>> linear() == linear(1), linear() == linear(2)
     (True, False)
     """
-    return Dense((check_positive_integer("linear", "outputs", outputs),))
+    return Dense((check_integer("linear", "outputs", outputs),))
 
 
 def logistic() -> Dense:
@@ -213,7 +213,7 @@ def softmax(classes: int) -> Dense:
     >>> softmax(10)
     Dense(widths=(10,), activation='relu')
     """
-    if check_positive_integer("softmax", "classes", classes) < 2:
+    if check_integer("softmax", "classes", classes) < 2:
         raise ValueError(f"softmax: classes must be an integer >= 2; got {classes} (for two classes, also logistic())")
     return Dense((classes,))
 
@@ -239,8 +239,8 @@ def mlp(hidden: tuple[int, ...] = (64,), classes: int = 10, activation: str = "r
     """
     check_choice("mlp", "activation", activation, ACTIVATIONS)
     hidden = (hidden,) if isinstance(hidden, int) else tuple(hidden)
-    widths = [check_positive_integer("mlp", f"hidden[{i}]", width) for i, width in enumerate(hidden)]
-    return Dense((*widths, check_positive_integer("mlp", "classes", classes)), activation)
+    widths = [check_integer("mlp", f"hidden[{i}]", width) for i, width in enumerate(hidden)]
+    return Dense((*widths, check_integer("mlp", "classes", classes)), activation)
 
 
 def as_model(where: str, model: Any, outputs: int) -> Model:

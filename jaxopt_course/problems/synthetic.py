@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxopt_course.checks import Interval, check_number, check_positive_integer
+from jaxopt_course.checks import Interval, check_integer, check_number
 from jaxopt_course.problems import losses, models
 from jaxopt_course.problems.objective import Data, Problem
 from jaxopt_course.problems.supervised import supervised
@@ -60,7 +60,7 @@ def linear_regression(
     """
     where = "linear_regression"
     check_number(where, "noise", noise, Interval(0))
-    generator = np.random.default_rng(_checked_seed(where, seed))
+    generator = np.random.default_rng(check_integer(where, "seed", seed, minimum=0))
     inputs = _splits(where, num_examples, num_features, condition_number, generator)
     weights = generator.standard_normal(num_features)
     data = Data(*(_batch(x, x @ weights + noise * generator.standard_normal(len(x)), float) for x in inputs))
@@ -96,7 +96,7 @@ def logistic_regression(
     Problem(logistic_regression: 50 train, 50 validation, 50 test)
     """
     where = "logistic_regression"
-    generator = np.random.default_rng(_checked_seed(where, seed))
+    generator = np.random.default_rng(check_integer(where, "seed", seed, minimum=0))
     inputs = _splits(where, num_examples, num_features, condition_number, generator)
     weights = generator.standard_normal(num_features)
     chances = [1 / (1 + np.exp(-x @ weights)) for x in inputs]
@@ -133,19 +133,13 @@ def conditioned_inputs(
 
 def _splits(where: str, n: int, d: int, condition_number: float, generator: np.random.Generator) -> list[np.ndarray]:
     """Training inputs with the exact covariance, and two sets of fresh ones drawn with it."""
-    check_positive_integer(where, "num_examples", n)
-    check_positive_integer(where, "num_features", d, maximum=n - 1)
+    check_integer(where, "num_examples", n)
+    check_integer(where, "num_features", d, maximum=n - 1)
     check_number(where, "condition_number", condition_number, Interval(1))
     if d == 1 and condition_number != 1:
         raise ValueError(f"{where}: condition_number must be 1 for one feature; got {condition_number!r}")
     train, root = conditioned_inputs(n, d, condition_number, generator)
     return [train, *(generator.standard_normal((n, d)) @ root for _ in range(2))]
-
-
-def _checked_seed(where: str, seed: int) -> int:
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ValueError(f"{where}: seed must be an integer >= 0; got {seed!r}")
-    return int(seed)
 
 
 def _batch(x: np.ndarray, y: np.ndarray, dtype: Any) -> dict[str, Any]:

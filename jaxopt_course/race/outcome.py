@@ -7,7 +7,6 @@ import math
 import os
 import platform
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ import jax
 import numpy as np
 
 from jaxopt_course.problems.objective import Problem
+from jaxopt_course.sweep.results import versions
 from jaxopt_course.training.result import Result, evaluate_split
 from jaxopt_course.types import falls
 
@@ -196,7 +196,7 @@ def _table(meet: Meet, names: list[str], metric: str, level: float, interrupted:
         "tuning_seeds": len(meet.tuning_seeds),
         "level": level,
         "machine": machine(),
-        "versions": ", ".join(f"{name} {metadata.version(name)}" for name in ("jaxopt_course", "jax", "jaxlib", "optax")),
+        "versions": versions(),
     }
     if meet.at_edge:
         attributes["learning rate at the edge of its grid"] = ", ".join(meet.at_edge)

@@ -187,9 +187,9 @@ def _check(problem: Any, seeds: Any, tuning_seeds: Any, batch_size: Any, epochs:
     for split in ("validation", "test"):
         if getattr(problem.data, split) is None:
             raise ValueError(f"race: {problem.name} has no {split} split; a race tunes on validation and reports on test")
-    checks.check_positive_integer("race", "seeds", seeds, minimum=2)  # for an interval
-    checks.check_positive_integer("race", "tuning_seeds", tuning_seeds)
-    checks.check_positive_integer("race", "batch_size", batch_size, maximum=problem.num_examples)
-    checks.check_positive_integer("race", "epochs", epochs)
+    checks.check_integer("race", "seeds", seeds, minimum=2)  # for an interval
+    checks.check_integer("race", "tuning_seeds", tuning_seeds)
+    checks.check_integer("race", "batch_size", batch_size, maximum=problem.num_examples)
+    checks.check_integer("race", "epochs", epochs)
     checks.check_bool("race", "progress", progress)
     checks.check_number("race", "level", level, checks.Interval(0, 1, open_low=True, open_high=True))

@@ -59,14 +59,13 @@ class Race:
         """The picture at a moment, ``[height, width, 4]``, uint8.
 
         Raises:
-            IndexError: no such moment. TypeError: not a whole number.
+            IndexError: no such moment. TypeError: not an integer.
         """
         count = len(self.steps)
-        asked = f"frame: moment must be a whole number from {-count} to {count - 1}"
-        if isinstance(moment, bool) or not isinstance(moment, (int, np.integer)):
-            raise TypeError(f"{asked}; got {moment!r}")
-        if not -count <= moment < count:
-            raise IndexError(f"{asked}; got {moment}")
+        try:
+            checks.check_integer("frame", "moment", moment, minimum=-count, maximum=count - 1)
+        except ValueError as error:
+            raise IndexError(str(error)) from None
         return self._frames([moment % count])[0]
 
     def gif(self, path: str | os.PathLike[str], *, frames: int = 90, hold: float = 1.5) -> Path:
@@ -86,10 +85,7 @@ class Race:
         """
         from PIL import Image
 
-        if isinstance(frames, bool) or not isinstance(frames, (int, np.integer)):
-            raise TypeError(f"gif: frames must be an integer >= 2; got {frames!r}")
-        if frames < 2:
-            raise ValueError(f"gif: frames must be an integer >= 2; got {frames}")
+        checks.check_integer("gif", "frames", frames, minimum=2)
         checks.check_number("gif", "hold", hold, checks.Interval(0))
         target = files.writable(path, ".gif")
         moments = np.unique(np.linspace(0, len(self.steps) - 1, frames).round().astype(int))

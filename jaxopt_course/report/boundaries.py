@@ -102,7 +102,7 @@ def boundaries(
     scene = observed(predict, frames, x, y)
     count, link = len(scene.scores), link_of(link, scene)
     titles = _titles("boundaries", labels, scene)
-    columns = min(checks.check_positive_integer("boundaries", "columns", columns), count)
+    columns = min(checks.check_integer("boundaries", "columns", columns), count)
     rows = math.ceil(count / columns)
     with style.themed(theme) as colors:
         if axes is None:

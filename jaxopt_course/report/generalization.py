@@ -50,7 +50,7 @@ def bulls_eye(
     found = {name: _shots(name, each) for name, each in shots.items()}
     if not found:
         raise ValueError("bulls_eye: expected shots for at least one target")
-    columns = min(checks.check_positive_integer("bulls_eye", "columns", columns), len(found))
+    columns = min(checks.check_integer("bulls_eye", "columns", columns), len(found))
     rows = math.ceil(len(found) / columns)
     reach = 1.12 * max(float(np.linalg.norm(each, axis=1).max()) for each in found.values()) or 1.0
     alone = axes is None

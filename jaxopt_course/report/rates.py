@@ -40,7 +40,7 @@ def schedule(rule: Callable[[Any], Any], steps: int, *, axes: Axes | None = None
     import jax
     import jax.numpy as jnp
 
-    checks.check_positive_integer("schedule", "steps", steps)
+    checks.check_integer("schedule", "steps", steps)
     at = np.unique(np.linspace(0, steps - 1, min(steps, 4000)).round().astype(int))
     values = np.broadcast_to(jax.vmap(rule)(jnp.asarray(at)), at.shape)
     with style.canvas(axes, theme, (6.4, 3.0)) as (axes, _):

@@ -44,10 +44,7 @@ class Stages:
         Raises:
             TypeError, ValueError: ``epoch`` is not an integer >= 0.
         """
-        if isinstance(epoch, bool) or not isinstance(epoch, (int, np.integer)):
-            raise TypeError(f"batch_size: epoch must be an integer >= 0; got {epoch!r}")
-        if epoch < 0:
-            raise ValueError(f"batch_size: epoch must be an integer >= 0; got {epoch!r}")
+        checks.check_integer("batch_size", "epoch", epoch, minimum=0)
         ends = itertools.accumulate(epochs for _, epochs in self.pairs)
         return next((size for (size, _), end in zip(self.pairs, ends, strict=True) if epoch < end), self.pairs[-1][0])
 
@@ -83,7 +80,7 @@ def stages(pairs: Iterable[tuple[int, int]]) -> Stages:
         raise TypeError(f"batch_size.stages: stages must be {accepted}; got {pairs!r}") from None
     if not given or any(len(pair) != 2 for pair in given):
         raise ValueError(f"batch_size.stages: stages must be {accepted}; got {pairs!r}")
-    check = lambda name, value: checks.check_positive_integer("batch_size.stages", name, value)
+    check = lambda name, value: checks.check_integer("batch_size.stages", name, value)
     checked = [(check("batch size", size), check("epochs", epochs)) for size, epochs in given]
     merged = [(size, sum(e for _, e in group)) for size, group in itertools.groupby(checked, lambda pair: pair[0])]
     return Stages(tuple(merged))
@@ -131,10 +128,10 @@ def from_decay(
     if not callable(schedule):
         raise TypeError(f"{where}: schedule must be a schedule (step → learning rate); got {schedule!r}")
     rule = as_schedule(where, "schedule", schedule)
-    n = checks.check_positive_integer(where, "num_examples", num_examples)
-    size = checks.check_positive_integer(where, "batch_size", batch_size, maximum=n)
-    count = checks.check_positive_integer(where, "epochs", epochs)
-    most = n if maximum is None else checks.check_positive_integer(where, "maximum", maximum, maximum=n)
+    n = checks.check_integer(where, "num_examples", num_examples)
+    size = checks.check_integer(where, "batch_size", batch_size, maximum=n)
+    count = checks.check_integer(where, "epochs", epochs)
+    most = n if maximum is None else checks.check_integer(where, "maximum", maximum, maximum=n)
     if most < size:
         raise ValueError(f"{where}: maximum must be at least the batch size {size}; got {maximum}")
     per_epoch = n // size if checks.check_bool(where, "drop_remainder", drop_remainder) else -(-n // size)

@@ -40,8 +40,8 @@ def epochs(count: float, data: Any, batch_size: int, *, drop_remainder: bool = F
     examples = getattr(data, "num_examples", data)
     if not isinstance(examples, (int, np.integer)):
         raise TypeError(f"epochs: data must be a problem, or the number of its training examples; got {data!r:.100}")
-    checks.check_positive_integer("epochs", "data", examples)
-    checks.check_positive_integer("epochs", "batch_size", batch_size, maximum=int(examples))
+    checks.check_integer("epochs", "data", examples)
+    checks.check_integer("epochs", "batch_size", batch_size, maximum=int(examples))
     checks.check_number("epochs", "count", count, checks.Interval(0))
     checks.check_bool("epochs", "drop_remainder", drop_remainder)
     whole, ragged = divmod(int(examples), int(batch_size))

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-import time
-from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from jaxopt_course.training import samplers
-from jaxopt_course.training.step import TRACES, TrainState
+from jaxopt_course.training.step import TrainState
 
-__all__ = ["Block", "Clock", "Options", "Pass", "Vary", "filled"]
+__all__ = ["Block", "Options", "Pass", "Vary", "filled"]
 
 Vary = Literal["both", "initialization", "order"]
 
@@ -50,26 +47,6 @@ class Block(NamedTuple):
     state: TrainState
     epoch: int = 0
     diverged: Any = None
-
-
-@dataclasses.dataclass
-class Clock:
-    """Seconds spent compiling (tracing included), and in all."""
-
-    compiling: float = 0.0
-    began: float = dataclasses.field(default_factory=time.perf_counter)
-
-    def __call__(self, dispatch: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        """Dispatch; if that traced something, the time it took was compiling."""
-        start, traces = time.perf_counter(), TRACES.total()
-        out = dispatch(*arguments, **options)
-        if TRACES.total() != traces:
-            self.compiling += time.perf_counter() - start
-        return out
-
-    @property
-    def running(self) -> float:
-        return time.perf_counter() - self.began - self.compiling
 
 
 def filled(count: int, size: int) -> np.ndarray:

@@ -44,10 +44,9 @@ def read_rules(where: str, metric: str, falls: bool | None, eta: int, min_epochs
         raise TypeError(f"{where}: metric must be a string; got {metric!r}")
     if metric.startswith("test_"):
         raise ValueError(f"{where}: metric must not be a test value, which is reported, not chosen by; got {metric!r}")
-    if isinstance(eta, bool) or not isinstance(eta, (int, np.integer)) or eta < 2:
-        raise ValueError(f"{where}: eta must be an integer >= 2; got {eta!r}")
-    first = checks.check_positive_integer(where, "min_epochs", min_epochs)
-    last = checks.check_positive_integer(where, "max_epochs", max_epochs)
+    eta = checks.check_integer(where, "eta", eta, minimum=2)
+    first = checks.check_integer(where, "min_epochs", min_epochs)
+    last = checks.check_integer(where, "max_epochs", max_epochs)
     if last < first * eta:
         raise ValueError(
             f"{where}: max_epochs must be at least min_epochs · eta, {first * eta}, for anything to stop early; got {last}"
@@ -55,7 +54,7 @@ def read_rules(where: str, metric: str, falls: bool | None, eta: int, min_epochs
     ends = [first]
     while ends[-1] * eta <= last:
         ends.append(ends[-1] * eta)
-    return Rules(metric, falls_by_name(metric, falls, where), int(eta), (*ends[:-1], last))
+    return Rules(metric, falls_by_name(metric, falls, where), eta, (*ends[:-1], last))
 
 
 def deal(space: Space, eta: int, rungs: int) -> list[Bracket]:

@@ -19,13 +19,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxopt_course.sweep.blocks import Block, Pass, filled
-from jaxopt_course.sweep.journal import Carry, Journal, Record, is_key
+from jaxopt_course.sweep.journal import Carry, Journal, Record
 from jaxopt_course.sweep.population import evaluate_lanes, finite_lanes, init_lanes, train_lanes
 from jaxopt_course.sweep.programs import Programs
 from jaxopt_course.sweep.recipes import Lane
 from jaxopt_course.training import samplers
 from jaxopt_course.training.progress import Progress
 from jaxopt_course.training.step import TrainState
+from jaxopt_course.types import is_key
 
 __all__ = ["Runner"]
 

@@ -11,9 +11,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxopt_course.sweep.journal import is_key
 from jaxopt_course.sweep.labels import ADDRESS
 from jaxopt_course.transform.jaxprs import is_literal
+from jaxopt_course.types import is_key
 
 __all__ = ["contents", "fingerprint"]
 

@@ -15,7 +15,7 @@ import optax
 
 from jaxopt_course import checks
 from jaxopt_course.problems.objective import Problem
-from jaxopt_course.sweep.blocks import Clock, Options, Vary
+from jaxopt_course.sweep.blocks import Options, Vary
 from jaxopt_course.sweep.brackets import Bracket, Rules, deal, read_rules, survivors
 from jaxopt_course.sweep.matching import match
 from jaxopt_course.sweep.results import Table
@@ -23,6 +23,7 @@ from jaxopt_course.sweep.rungs import Rung, RungRunner
 from jaxopt_course.sweep.spaces import Space
 from jaxopt_course.sweep.sweeping import LANES, check_uses, describe, read_options, spent
 from jaxopt_course.training import samplers
+from jaxopt_course.training.clock import Clock
 from jaxopt_course.training.progress import Progress
 
 if TYPE_CHECKING:

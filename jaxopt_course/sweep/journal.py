@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 if TYPE_CHECKING:
-    from jaxopt_course.sweep.blocks import Clock
     from jaxopt_course.sweep.results import Table
+    from jaxopt_course.training.clock import Clock
 
-__all__ = ["Carry", "Journal", "Record", "is_key"]
+__all__ = ["Carry", "Journal", "Record"]
 
 
 class Record(NamedTuple):
@@ -69,8 +67,3 @@ class Journal:
 
     def close(self) -> None:
         """Nothing more will come."""
-
-
-def is_key(leaf: Any) -> bool:
-    """Whether a leaf is a typed JAX key, of which only the words can be kept."""
-    return jnp.issubdtype(jnp.result_type(leaf), jax.dtypes.prng_key)

@@ -30,7 +30,7 @@ from jaxopt_course.sweep.recipes import (
 )
 from jaxopt_course.sweep.spaces import Space
 from jaxopt_course.sweep.takers import BATCH_SIZE, Taker, takers
-from jaxopt_course.sweep.uses import check_optimizer, check_problem, same_data
+from jaxopt_course.sweep.uses import check_optimizer_depends, check_problem_depends, same_data
 from jaxopt_course.training.state import as_transformation
 
 __all__ = ["Group", "match", "tracing"]
@@ -92,8 +92,8 @@ def match(
     for i, each in enumerate(configurations):
         key = tuple((type(value), value) for name, value in each.items() if name not in space.traced)
         groups.setdefault(key, []).append(i)
-    check_problem(both[0], space, configurations[0], problems[0])
-    check_optimizer(both[1], space, configurations[0], problems[0])
+    check_problem_depends(both[0], space, configurations[0], problems[0])
+    check_optimizer_depends(both[1], space, configurations[0], problems[0])
     return [
         _group(members, *both, configurations, problems, optimizers, space.traced, batch_size) for members in groups.values()
     ]

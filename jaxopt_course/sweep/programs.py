@@ -13,15 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxopt_course.problems.objective import num_examples
-from jaxopt_course.sweep.blocks import Clock, Options, Pass
+from jaxopt_course.sweep.blocks import Options, Pass
 from jaxopt_course.sweep.flow import Flow, flow
-from jaxopt_course.sweep.journal import is_key
 from jaxopt_course.sweep.matching import Group, tracing
 from jaxopt_course.sweep.population import average_lanes, evaluate_lanes, init_lanes, train_lanes
 from jaxopt_course.sweep.recipes import FixedProblem
 from jaxopt_course.training import samplers
+from jaxopt_course.training.clock import Clock
 from jaxopt_course.training.state import as_seed, split
 from jaxopt_course.training.step import TrainState
+from jaxopt_course.types import is_key
 
 __all__ = ["Programs"]
 

@@ -71,8 +71,7 @@ def integers(low: int, high: int) -> Range:
     integers(1, 4)
     """
     for name, value in (("low", low), ("high", high)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-            raise TypeError(f"integers: {name} must be an integer; got {value!r}")
+        checks.check_integer("integers", name, value, minimum=None)
     if high < low:
         raise ValueError(f"integers: low must not be above high; got {low} and {high}")
     at = lambda u: [int(x) for x in low + np.floor((high - low + 1) * u)]

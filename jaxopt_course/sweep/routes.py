@@ -97,8 +97,8 @@ def paths(
     References:
         Lecture 000 [B5, D5, G1]; lecture 002 (the animations) [G2].
     """
-    checks.check_positive_integer("paths", "steps", steps)
-    checks.check_positive_integer("paths", "record_every", record_every)
+    checks.check_integer("paths", "steps", steps)
+    checks.check_integer("paths", "record_every", record_every)
     checks.check_number("paths", "memory", memory, checks.Interval(0, open_low=True))
     objective, data, regularizer = _parts(function)
     points = _starts(function, starts)

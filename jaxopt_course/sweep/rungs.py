@@ -15,11 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxopt_course.problems.objective import num_examples
-from jaxopt_course.sweep.blocks import Block, Clock, Options, Pass, filled
+from jaxopt_course.sweep.blocks import Block, Options, Pass, filled
 from jaxopt_course.sweep.execution import Runner
-from jaxopt_course.sweep.journal import Record, is_key
+from jaxopt_course.sweep.journal import Record
 from jaxopt_course.sweep.matching import Group
+from jaxopt_course.training.clock import Clock
 from jaxopt_course.training.progress import Progress
+from jaxopt_course.types import is_key
 
 __all__ = ["Rung", "RungRunner", "block_size"]
 

@@ -252,9 +252,8 @@ def _check_names(where: str, axes: Mapping[str, Any]) -> None:
 
 
 def _check_drawn(where: str, num: int, seed: int, axes: Mapping[str, Any]) -> None:
-    checks.check_positive_integer(where, "num", num, maximum=POINTS)
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ValueError(f"{where}: seed must be an integer >= 0; got {seed!r}")
+    checks.check_integer(where, "num", num, maximum=POINTS)
+    checks.check_integer(where, "seed", seed, minimum=0)
     check_ranges(where, axes)
 
 

@@ -28,13 +28,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxopt_course.sweep.identity import differences
-from jaxopt_course.sweep.journal import Carry, Journal, Record, is_key
+from jaxopt_course.sweep.journal import Carry, Journal, Record
 from jaxopt_course.sweep.results import Table
+from jaxopt_course.types import is_key
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from jaxopt_course.sweep.blocks import Clock
+    from jaxopt_course.training.clock import Clock
 
 __all__ = ["Store", "check_path", "create"]
 

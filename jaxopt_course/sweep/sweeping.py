@@ -12,16 +12,18 @@ import optax
 
 from jaxopt_course import checks
 from jaxopt_course.problems.objective import Problem
-from jaxopt_course.sweep.blocks import Clock, Options, Vary
+from jaxopt_course.sweep.blocks import Options, Vary
 from jaxopt_course.sweep.execution import Runner
 from jaxopt_course.sweep.identity import identity
-from jaxopt_course.sweep.journal import Journal, is_key
+from jaxopt_course.sweep.journal import Journal
 from jaxopt_course.sweep.matching import match
 from jaxopt_course.sweep.results import Table, versions
 from jaxopt_course.sweep.spaces import Space
 from jaxopt_course.sweep.store import Store, check_path, create
 from jaxopt_course.training import samplers
+from jaxopt_course.training.clock import Clock
 from jaxopt_course.training.progress import Progress
+from jaxopt_course.types import is_key
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -148,11 +150,11 @@ def read_options(
     return Options(
         _seeds(where, seeds),
         checks.check_choice(where, "vary", vary, ("both", "initialization", "order")),
-        checks.check_positive_integer(where, "epochs", epochs),
+        checks.check_integer(where, "epochs", epochs),
         None if evaluate is None else checks.check_choice(where, "evaluate", evaluate, ("epoch", "end")),
         sampler,
         drop_remainder,
-        checks.check_positive_integer(where, "lanes", lanes),
+        checks.check_integer(where, "lanes", lanes),
         _memory(where, memory),
     )
 
@@ -193,7 +195,7 @@ def _seeds(where: str, seeds: Any) -> tuple[int, ...]:
     if hasattr(seeds, "ndim") and not is_key(seeds):
         seeds = np.asarray(seeds).tolist()
     if isinstance(seeds, (str, bytes)) or not isinstance(seeds, Sequence):
-        return tuple(range(checks.check_positive_integer(where, "seeds", seeds)))
+        return tuple(range(checks.check_integer(where, "seeds", seeds)))
     for seed in seeds:
         if isinstance(seed, (bool, np.bool_)) or not isinstance(seed, (int, np.integer)):
             raise TypeError(f"{where}: seeds must be a number of seeds, or integers; got {seed!r}")

@@ -12,12 +12,12 @@ import optax
 
 from jaxopt_course import checks
 from jaxopt_course.problems.objective import Problem
-from jaxopt_course.sweep.blocks import Clock
 from jaxopt_course.sweep.execution import Runner
 from jaxopt_course.sweep.matching import match
 from jaxopt_course.sweep.ranges import Range
 from jaxopt_course.sweep.spaces import Space, categorical, check_ranges, labels, zipped
 from jaxopt_course.sweep.sweeping import check_uses, describe, read_options, sweep
+from jaxopt_course.training.clock import Clock
 from jaxopt_course.training.progress import Progress
 from jaxopt_course.types import falls as falls_by_name
 
@@ -103,10 +103,9 @@ def tune(
         raise error(f"tune: space must be name → range: {{'learning_rate': jc.spaces.log(1e-4, 1.0)}}; got {space!r}")
     check_ranges("tune", space)
     checks.check_bool("tune", "progress", progress)
-    left = checks.check_positive_integer("tune", "trials", trials)
-    population = checks.check_positive_integer("tune", "population", population)
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
-        raise ValueError(f"tune: seed must be an integer from 0 to 2**32 - 1; got {seed!r}")
+    left = checks.check_integer("tune", "trials", trials)
+    population = checks.check_integer("tune", "population", population)
+    checks.check_integer("tune", "seed", seed, minimum=0, maximum=2**32 - 1)
     distributions = {name: _distribution(optuna, name, axis) for name, axis in space.items()}
     settings = _settings(problem, factory, space, metric, options | {"seeds": seeds})
     direction = "minimize" if falls_by_name(metric, falls, "tune") else "maximize"

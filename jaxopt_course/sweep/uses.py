@@ -21,10 +21,10 @@ from jaxopt_course.sweep.takers import Taker
 from jaxopt_course.training.step import metric_names
 from jaxopt_course.transform import eval_params, gradient_point
 
-__all__ = ["check_optimizer", "check_problem", "first_update", "same_data"]
+__all__ = ["check_optimizer_depends", "check_problem_depends", "first_update", "same_data"]
 
 
-def check_problem(taker: Taker, space: Space, first: Mapping[str, Any], problem: Problem) -> None:
+def check_problem_depends(taker: Taker, space: Space, first: Mapping[str, Any], problem: Problem) -> None:
     """Raise for a name that makes the same problem whatever its value."""
     same = lambda other: same_data(other, problem) and _problem_program(other) == _problem_program(problem)
     for name, others in _alternatives(taker, space, first):
@@ -32,7 +32,7 @@ def check_problem(taker: Taker, space: Space, first: Mapping[str, Any], problem:
             raise ValueError(f"{taker.where}: the problem does not depend on {name!r}: its factory ignores it")
 
 
-def check_optimizer(taker: Taker, space: Space, first: Mapping[str, Any], problem: Problem) -> None:
+def check_optimizer_depends(taker: Taker, space: Space, first: Mapping[str, Any], problem: Problem) -> None:
     """Raise for a static name that makes the same optimizer whatever its value."""
     params, _ = jax.eval_shape(problem.init, jax.random.key(0))
     program = lambda configuration: fingerprint(first_update(taker(configuration)), params)

@@ -145,5 +145,5 @@ def _check(train: Any, sample: Any, targets: Any, values: Any, axis: Any, resamp
         if not (isinstance(value, jax.Array) or type(value).__hash__):
             raise TypeError(f"bias_variance: values must be numbers or hashable (a tuple for a list); got {value!r}")
     for name, count in (("resamples", resamples), ("draws", draws)):
-        if checks.check_positive_integer("bias_variance", name, count) < 2:
+        if checks.check_integer("bias_variance", name, count) < 2:
             raise ValueError(f"bias_variance: {name} must be an integer >= 2; got {count}")

@@ -53,7 +53,7 @@ def expected_loss(
 
     h = hessian_matrix("expected_loss", hessian)
     sigma = covariance_matrix("expected_loss", covariance, len(h))
-    checks.check_positive_integer("expected_loss", "steps", steps)
+    checks.check_integer("expected_loss", "steps", steps)
     checks.check_number("expected_loss", "start", start, scalar=False)
     if np.shape(start) not in ((), (len(h),)):
         raise ValueError(f"expected_loss: start must be one number or have shape ({len(h)},); got shape {np.shape(start)}")

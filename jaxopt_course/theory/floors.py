@@ -110,7 +110,7 @@ def least_squares_floor(
         [F5].
     """
     x, y = _regression(x, y)
-    checks.check_positive_integer("least_squares_floor", "batch_size", batch_size)
+    checks.check_integer("least_squares_floor", "batch_size", batch_size)
     scale = 1.0 if checks.check_bool("least_squares_floor", "half", half) else 2.0
     h = scale * x.T @ x / len(x)
     if np.linalg.matrix_rank(x) < x.shape[1]:

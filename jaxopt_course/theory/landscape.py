@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxopt_course import checks
 from jaxopt_course.theory.plane import Plane, matrix, stack, vector
 from jaxopt_course.types import Key, Params
 
@@ -60,8 +61,7 @@ def filter_normalized(direction: Params, params: Params, *, axis: int = -1) -> P
         name = jax.tree_util.keystr(path)
         shapes = f"{expected.get(path)}; got {found.get(path)}"
         raise ValueError(f"filter_normalized: direction{name} must have the shape that params{name} has, {shapes}")
-    if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
-        raise TypeError(f"filter_normalized: axis must be an integer; got {axis!r}")
+    checks.check_integer("filter_normalized", "axis", axis, minimum=None)
     if ranks := [len(shape) for shape in expected.values() if len(shape) >= 2 and not -len(shape) <= axis < len(shape)]:
         raise ValueError(f"filter_normalized: axis must be an axis of each kernel; got {axis}, for one of {ranks[0]} axes")
     return _normalized(direction, params, axis)

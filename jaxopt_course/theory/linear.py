@@ -17,9 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxopt_course import checks
 from jaxopt_course.theory.memory import Memory, coming, remembered, tracing
 
-__all__ = ["LinearSystem", "check_optimizer", "linear_system", "linear_systems"]
+__all__ = ["LinearSystem", "linear_system", "linear_systems"]
 
 TOLERANCE = 1e-9  # of linearity, relative to the terms of the sum
 SCALES = (1e-4, 1.0, 1e4)  # of the points at which linearity is tested: a clip is not felt at every size
@@ -61,7 +62,7 @@ def linear_system(
     Raises:
         TypeError: no optimizer. ValueError: it is not linear, with the parts that are not; or it changes with the step.
     """
-    check_optimizer(where, optimizer)
+    checks.check_transformation(where, "optimizer", optimizer)
     systems, memory = linear_systems(where, lambda: optimizer, {}, dimension, step, hint)
     return dataclasses.replace(systems, a=systems.a[0], b=systems.b[0], c=systems.c[0]), memory
 
@@ -106,14 +107,6 @@ def linear_systems(
         )
     a, b, c = (matrix[:, 0] for matrix in system)
     return LinearSystem(a, b, c, memory.names), memory
-
-
-def check_optimizer(where: str, optimizer: Any) -> None:
-    """Raise unless this is an optimizer."""
-    if not isinstance(optimizer, optax.GradientTransformation):
-        hint = " (call the factory: jc.momentum(0.1))" if callable(optimizer) else ""
-        accepted = "a gradient transformation, a pair (init, update)"
-        raise TypeError(f"{where}: optimizer must be {accepted}; got {optimizer!r}{hint}")
 
 
 def _derived(update: Any, memory: Memory, steps: Any, state: Any) -> tuple[Any, jax.Array, jax.Array]:

@@ -96,10 +96,10 @@ class Plane:
 
         if not callable(function):
             raise TypeError(f"evaluate: function must be a function of parameters; got {function!r}")
-        steps = checks.check_positive_integer("evaluate", "resolution", resolution)
+        steps = checks.check_integer("evaluate", "resolution", resolution)
         if steps < 2:
             raise ValueError(f"evaluate: resolution must be an integer >= 2; got {resolution}")
-        chunk = checks.check_positive_integer("evaluate", "chunk", chunk)
+        chunk = checks.check_integer("evaluate", "chunk", chunk)
         axes = [np.linspace(*_range(name, ends), steps) for name, ends in (("alpha", alpha), ("beta", beta))]
         shapes = _shapes(function, self.origin, *arguments)
         for name, shape in shapes.items():

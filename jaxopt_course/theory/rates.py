@@ -15,7 +15,7 @@ import numpy as np
 import optax
 
 from jaxopt_course import checks
-from jaxopt_course.theory.linear import LinearSystem, check_optimizer, linear_system, linear_systems
+from jaxopt_course.theory.linear import LinearSystem, linear_system, linear_systems
 from jaxopt_course.theory.matrices import hessian_matrix, spectral_radius
 
 if TYPE_CHECKING:
@@ -128,7 +128,8 @@ def rate_plane(factory: Callable[..., optax.GradientTransformation], eigenvalues
     except TypeError as error:
         raise TypeError(f"rate_plane: factory does not take the axes {', '.join(rows)}: {error}") from None
     for pick in (np.min, np.max):  # numbers that are out of range raise here, not where they are traced
-        check_optimizer("rate_plane", factory(**{name: float(pick(row)) for name, row in rows.items()}))
+        made = factory(**{name: float(pick(row)) for name, row in rows.items()})
+        checks.check_transformation("rate_plane", "what factory returns", made)
     grid = {n: mesh.reshape(-1) for n, mesh in zip(rows, np.meshgrid(*rows.values(), indexing="ij"), strict=True)}
     systems, _ = linear_systems("rate_plane", factory, grid, hint="; give it numbers, not schedules")
     radius = spectral_radius(_along(systems, values)).reshape(*(len(row) for row in rows.values()), len(values))
@@ -253,6 +254,4 @@ def _row(where: str, name: str, values: Any) -> np.ndarray:
 
 
 def _step(where: str, step: int | None) -> int | None:
-    if step is not None and (isinstance(step, bool) or not isinstance(step, (int, np.integer)) or step < 0):
-        raise ValueError(f"{where}: step must be an integer >= 0, or None; got {step!r}")
-    return step
+    return None if step is None else checks.check_integer(where, "step", step, minimum=0)

@@ -19,7 +19,6 @@ import numpy as np
 import optax
 
 from jaxopt_course import checks
-from jaxopt_course.theory.linear import check_optimizer
 from jaxopt_course.transform import gradient_point
 from jaxopt_course.transform.jaxprs import is_literal
 
@@ -89,10 +88,10 @@ def unroll(
     References:
         Lecture 000 [D4]; Goh, Why momentum really works, Distill 2017.
     """
-    checks.check_positive_integer("unroll", "steps", steps)
+    checks.check_integer("unroll", "steps", steps)
     if function is not None and grads is not None:
         raise ValueError("unroll: give a function or its gradients, not both")
-    check_optimizer("unroll", optimizer)
+    checks.check_transformation("unroll", "optimizer", optimizer)
     tx = optax.with_extra_args_support(optimizer)
     with jax.enable_x64(True):
         x = _numbers("start", start)

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxopt_course.training.step import TrainState
+from jaxopt_course.types import is_key
 
 if TYPE_CHECKING:
     import orbax.checkpoint as ocp
@@ -182,7 +183,7 @@ def _differences(saved: Any, like: TrainState) -> list[str]:
     import orbax.checkpoint as ocp
 
     there = {name: _form(leaf) for name, leaf in ocp.tree.to_flat_dict(saved, sep="/").items()}
-    words = jax.tree.map(lambda leaf: jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf, like)
+    words = jax.tree.map(lambda leaf: jax.eval_shape(jax.random.key_data, leaf) if is_key(leaf) else leaf, like)
     here = {name: _form(leaf) for name, leaf in ocp.tree.to_flat_dict(words, sep="/").items()}
     names = dict.fromkeys([*here, *there])
     pairs = {name: (there.get(name, "absent"), here.get(name, "absent")) for name in names}
@@ -195,10 +196,6 @@ def _form(leaf: Any) -> str:
 
 def _own(leaf: Any) -> jax.Array:
     """In a buffer of its own, wherever JAX puts arrays: not bound to the device that it was saved from."""
-    words = np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
+    words = np.asarray(jax.random.key_data(leaf) if is_key(leaf) else leaf)
     own = jax.device_put(words, may_alias=False)
-    return jax.random.wrap_key_data(own, impl=jax.random.key_impl(leaf)) if _is_key(leaf) else own
-
-
-def _is_key(leaf: Any) -> bool:
-    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return jax.random.wrap_key_data(own, impl=jax.random.key_impl(leaf)) if is_key(leaf) else own

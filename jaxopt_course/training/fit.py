@@ -159,7 +159,7 @@ def _check_length(epochs: Any, steps: Any) -> None:
         raise ValueError(f"fit: give epochs or steps, not both; got epochs={epochs}, steps={steps}")
     for name, value in (("epochs", epochs), ("steps", steps)):
         if value is not None:
-            checks.check_positive_integer("fit", name, value)
+            checks.check_integer("fit", name, value)
 
 
 def _check_interval(evaluate: Any) -> None:

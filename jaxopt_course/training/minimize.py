@@ -147,7 +147,7 @@ def minimize(
         Lectures 000, 001 [B1]; 003 (stopping).
     """
     optimizer = as_transformation("minimize", optimizer)
-    checks.check_positive_integer("minimize", "steps", steps, maximum=2**31 - 1)
+    checks.check_integer("minimize", "steps", steps, maximum=2**31 - 1)
     criteria = (stopping.NonFinite(), *stopping.criteria("minimize", stop))
     probes = named("minimize", probes, {*RESERVED, "params", "x", "point"})
     point = _point(start)

@@ -96,10 +96,9 @@ def range_test(
     check_problem("range_test", problem)
     checks.check_number("range_test", "low", low, checks.Interval(0, open_low=True))
     checks.check_number("range_test", "high", high, checks.Interval(float(low), open_low=True))
-    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 10:
-        raise ValueError(f"range_test: steps must be an integer >= 10; got {steps!r}")
+    checks.check_integer("range_test", "steps", steps, minimum=10)
     if batch_size is not None:
-        checks.check_positive_integer("range_test", "batch_size", batch_size)
+        checks.check_integer("range_test", "batch_size", batch_size)
     if not callable(factory) or isinstance(factory, optax.GradientTransformation):
         raise TypeError(f"range_test: factory must be a function from a learning rate to an optimizer; got {factory!r}")
     build = lambda rate: as_transformation("range_test: what factory returns", factory(rate))

@@ -7,7 +7,6 @@ state is always the one at the very step that stopped the run.
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
@@ -20,11 +19,12 @@ from jaxopt_course.problems.objective import Problem
 from jaxopt_course.training import stopping
 from jaxopt_course.training.checkpoint import Saver
 from jaxopt_course.training.chunk import run_chunk
+from jaxopt_course.training.clock import Clock
 from jaxopt_course.training.history import Log
 from jaxopt_course.training.progress import Progress
 from jaxopt_course.training.result import Moment, NonFiniteError, Result, evaluate_split
 from jaxopt_course.training.samplers import Full, Plan
-from jaxopt_course.training.step import TRACES, Program, TrainState, takes_extra_arguments
+from jaxopt_course.training.step import Program, TrainState, takes_extra_arguments
 from jaxopt_course.transform import eval_params, hyperparams
 from jaxopt_course.types import ModelState, Params
 
@@ -112,18 +112,18 @@ class Run:
         attended = options.callbacks or bar.enabled or np.isfinite(self.seconds)
         self.pace = 1 if attended else FIRST
         self.stopped, self.failed = "", False
-        self.compile_seconds = self.run_seconds = 0.0
-        self.looked = time.perf_counter()
+        self.clock, self.run_seconds = Clock(), 0.0
+        self.looked = self.clock.running
 
     def train(self) -> Result:
         """Chunks until done; a look now and then."""
         interval, sent = self.options.interval, self.first
         if interval and sent == 0:
-            evaluation = {} if self.validation_data is None else jax.device_get(self._timed(self._validate))
+            evaluation = {} if self.validation_data is None else jax.device_get(self.clock(self._validate))
             if evaluation:
                 self._see(evaluation)
             self._call_back(evaluation)
-            self.looked = time.perf_counter()
+            self.looked = self.clock.running
         while sent < self.end and not self.stopped:
             until = self._next(sent)
             waiting = sum(chunk.steps for chunk in self.queue)
@@ -131,7 +131,7 @@ class Run:
             count = min(self._capacity(sent), int(min(until, stage_end)) - sent, self.pace - waiting)
             sent += count
             at_interval = bool(interval) and sent == until
-            self._timed(self._send, sent - count, count, at_interval and self.validation_data is not None)
+            self.clock(self._send, sent - count, count, at_interval and self.validation_data is not None)
             attended = at_interval and (self.best or self.options.callbacks)
             if attended or waiting + count == self.pace or sent in (self.end, stage_end):
                 self._look(call_back=at_interval or not interval)
@@ -170,16 +170,6 @@ class Run:
 
         return jax.tree.map(padded, self.plan.rows(start, start + count))
 
-    def _timed(self, dispatch: Callable[..., Any], *arguments: Any) -> Any:
-        """Dispatch; if that traced something, the time it took was compiling."""
-        began, traces = time.perf_counter(), TRACES.total()
-        out = dispatch(*arguments)
-        if TRACES.total() != traces:
-            spent = time.perf_counter() - began
-            self.compile_seconds += spent
-            self.looked += spent
-        return out
-
     def _validate(self) -> dict[str, jax.Array]:
         return evaluate_split(self.problem, self._params(), self.state.model_state, self.validation_data)
 
@@ -189,7 +179,7 @@ class Run:
     def _look(self, call_back: bool) -> None:
         """Wait for the queue; log what it brought; decide whether to stop."""
         queue, self.queue = jax.device_get(self.queue), []
-        now = time.perf_counter()
+        now = self.clock.running
         spent, before, evaluation = now - self.looked, self.here, {}
         self.run_seconds, self.looked = self.run_seconds + spent, now
         for chunk in queue:
@@ -212,10 +202,10 @@ class Run:
             self.stopped = self.stopped or f"{self.seconds:g} s spent"
         if call_back and not self.failed and all(chunk.done == chunk.steps for chunk in queue):
             self._call_back(evaluation)
-            self.looked = time.perf_counter()  # their time is not training
+            self.looked = self.clock.running  # their time is not training
         if self.options.saver and not self.failed:
             self.options.saver.see(self.state, self.here)
-            self.looked = time.perf_counter()
+            self.looked = self.clock.running
 
     def _call_back(self, evaluation: dict[str, Any]) -> None:
         values = {name: float(value) for name, value in evaluation.items()}
@@ -261,7 +251,7 @@ class Run:
         wanted = self.options.interval and self.validation_data is not None
         evaluation = {}
         if wanted and not self.failed and evaluated != self.here:
-            evaluation = jax.device_get(self._timed(self._validate))
+            evaluation = jax.device_get(self.clock(self._validate))
             self._see(evaluation)
         if not self.failed and self.called != self.here:  # stopped between two calls
             self._call_back(evaluation)
@@ -270,7 +260,7 @@ class Run:
         params, model_state = (self.best and self.best.kept) or (self._params(), self.state.model_state)
         result = Result(
             params, model_state, self.state, self.stopped or "budget of steps done", self.options.steps,
-            self.compile_seconds, self.run_seconds, self.problem, self.log,
+            self.clock.compiling, self.run_seconds, self.problem, self.log,
         )  # fmt: skip
         if self.failed and self.options.nonfinite == "raise":
             advice = "A smaller learning rate may help; nonfinite='stop' or 'continue' does not raise"

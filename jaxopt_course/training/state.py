@@ -11,12 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxopt_course import checks
 from jaxopt_course.compiler import ONCE, compiled
 from jaxopt_course.probes.definition import Probe, start
 from jaxopt_course.problems.objective import Problem
 from jaxopt_course.training.samplers import Plan
 from jaxopt_course.training.step import TrainState
-from jaxopt_course.types import Key
+from jaxopt_course.types import Key, is_key
 
 __all__ = [
     "as_key",
@@ -143,9 +144,7 @@ def as_transformation(where: str, optimizer: Any) -> optax.GradientTransformatio
     """The optimizer as a pair (init, update), or a TypeError."""
     if isinstance(optimizer, optax.MultiSteps):
         return optax.GradientTransformationExtraArgs(optimizer.init, optimizer.update)  # type: ignore[arg-type]  # a pair as any
-    if not isinstance(optimizer, optax.GradientTransformation):
-        hint = " (call the factory: jc.adam(1e-3))" if callable(optimizer) else ""
-        raise TypeError(f"{where}: optimizer must be a gradient transformation (init, update); got {optimizer!r}{hint}")
+    checks.check_transformation(where, "optimizer", optimizer)
     if getattr(optimizer.init, "__qualname__", "").startswith("lookahead.<locals>"):
         raise TypeError(
             f"{where}: optax.lookahead trains pairs of parameters (optax.LookaheadParams), which models do not have; "
@@ -174,13 +173,13 @@ def as_seed(where: str, key: Any) -> np.int64 | Key:
             return jax.random.key(key)
         if key.dtype == jnp.uint32 and key.shape == jax.random.key_data(jax.random.key(0)).shape:
             return jax.random.wrap_key_data(jnp.asarray(key))
-    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.shape != ():
+    if not is_key(key) or key.shape != ():
         raise TypeError(f"{where}: key must be {accepted}; got an array of dtype {key.dtype} and shape {key.shape}")
     return jnp.asarray(key)
 
 
 def _key(seed: Any, implementation: str | None = None) -> Key:
-    return seed if jnp.issubdtype(seed.dtype, jax.dtypes.prng_key) else jax.random.key(seed, impl=implementation)
+    return seed if is_key(seed) else jax.random.key(seed, impl=implementation)
 
 
 def _implementation() -> str:

@@ -144,7 +144,7 @@ def relative_decrease(tolerance: float, *, window: int = 1) -> RelativeDecrease:
     7
     """
     checks.check_number("relative_decrease", "tolerance", tolerance, Interval(0))
-    return RelativeDecrease(float(tolerance), checks.check_positive_integer("relative_decrease", "window", window))
+    return RelativeDecrease(float(tolerance), checks.check_integer("relative_decrease", "window", window))
 
 
 def early_stopping(
@@ -172,7 +172,7 @@ def early_stopping(
     if not isinstance(metric, str):
         raise TypeError(f"early_stopping: metric must be a name, as 'loss'; got {metric!r} (patience is given by its name)")
     checks.check_number("early_stopping", "min_delta", min_delta, Interval(0))
-    patience = checks.check_positive_integer("early_stopping", "patience", patience)
+    patience = checks.check_integer("early_stopping", "patience", patience)
     return EarlyStopping(metric, patience, float(min_delta), types.falls(metric, falls, "early_stopping"))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import optax
 
+from jaxopt_course.checks import check_transformation
 from jaxopt_course.transform.jaxprs import CASTS, is_literal, origin
 from jaxopt_course.transform.points import ChainState, displaced_paths, must_be_last
 from jaxopt_course.types import Params, Updates
@@ -93,10 +94,8 @@ def chain(*transforms: optax.GradientTransformation) -> optax.GradientTransforma
     True
     """
     inits, members = [], []
-    for transform in transforms:
-        if not isinstance(transform, optax.GradientTransformation):
-            hint = " (call the factory: jc.adam(1e-3))" if callable(transform) else ""
-            raise TypeError(f"chain: members must be gradient transformations, pairs (init, update); got {transform!r}{hint}")
+    for i, transform in enumerate(transforms):
+        check_transformation("chain", f"member {i}", transform)
         if isinstance(transform.update, ChainUpdate):
             inits += transform.init.inits  # type: ignore[attr-defined]  # a ChainInit, as its update is a ChainUpdate
             members += transform.update.members

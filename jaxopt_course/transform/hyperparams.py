@@ -66,8 +66,7 @@ class Rule:
         numbers = {k: asarray(x, dtype) if isinstance(x, (int, float)) else x for k, x in numbers.items()}
         with _building(asarray):
             built = self.factory(**numbers, **dict(self.static))
-        if not isinstance(built, optax.GradientTransformation):
-            raise TypeError(f"{self.name}: the factory must return a gradient transformation (init, update); got {built!r}")
+        checks.check_transformation(self.name, "what the factory returns", built)
         return optax.with_extra_args_support(built)
 
 

@@ -112,9 +112,9 @@ def test_folds_of_equal_size_share_their_programs():
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [
-        ({"k": 1}, ValueError, "folds: k must be an integer from 2 to 60, .*; got 1"),
-        ({"k": 61}, ValueError, "folds: k must be an integer from 2 to 60, .*; got 61"),
-        ({"k": 2.0}, TypeError, "folds: k must be an integer >= 1; got 2.0"),
+        ({"k": 1}, ValueError, "folds: k must be an integer from 2 to 60; got 1"),
+        ({"k": 61}, ValueError, "folds: k must be an integer from 2 to 60; got 61"),
+        ({"k": 2.0}, TypeError, "folds: k must be an integer from 2 to 60; got 2.0"),
         ({"seed": -1}, ValueError, "folds: seed must be an integer >= 0; got -1"),
         ({"stratify": "no"}, TypeError, "folds: stratify must be True or False; got 'no'"),
         ({"stratify": True}, ValueError, "folds: stratify=True needs labels"),

@@ -103,6 +103,8 @@ class TestFromArrays:
             (WITH_NAN, BITS, {}, ValueError, r"x must be finite; got nan at x\[2, 1\]"),
             (X, np.where(BITS, np.inf, 0.0), {}, ValueError, r"y must be finite; got inf at y\[1\]"),
             (np.full((2, 2), 1e300), [0, 1], {}, ValueError, r"x must be finite; got inf at x\[0, 0\]"),
+            (X, BITS, {"seed": -1}, ValueError, "from_arrays: seed must be an integer >= 0; got -1"),
+            (X, BITS, {"seed": "a"}, TypeError, "from_arrays: seed must be an integer >= 0; got 'a'"),
             (X, None, {}, TypeError, "from_arrays: y must be an array; got None"),
             ([[1.0], [1.0, 2.0]], [0, 1], {}, ValueError, "x must be an array; got ragged list"),
             (X, ["cat", "dog"] * 10, {}, TypeError, r"y must be numbers; got dtype <U3; np.unique\(y, return_inverse"),

@@ -84,9 +84,9 @@ def test_frames_move_and_hold_every_optimizers_colour(moving):
     np.testing.assert_array_equal(last, moving.frame(len(moving.steps) - 1))
     x, y = moving.places[0, -1].round().astype(int)
     np.testing.assert_allclose(last[150 - 1 - y, x, :3] / 255, to_rgb(moving.lines["<sgd>"].color), atol=0.02)
-    with pytest.raises(IndexError, match="frame: moment must be a whole number from -31 to 30; got 31"):
+    with pytest.raises(IndexError, match="frame: moment must be an integer from -31 to 30; got 31"):
         moving.frame(31)
-    with pytest.raises(TypeError, match="frame: moment must be a whole number"):
+    with pytest.raises(TypeError, match="frame: moment must be an integer"):
         moving.frame(1.5)
 
 

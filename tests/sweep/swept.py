@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from jaxopt_course.sweep import execution
-from jaxopt_course.sweep.blocks import Clock, Options
+from jaxopt_course.sweep.blocks import Options
 from jaxopt_course.sweep.matching import match
+from jaxopt_course.training.clock import Clock
 
 FAST = {"seeds": 1, "epochs": 1, "batch_size": 10}
 SMALL = {"seeds": 2, "batch_size": 10}  # for those that compete

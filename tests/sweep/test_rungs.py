@@ -120,7 +120,7 @@ def test_results_are_labelled(problems, tmp_path, capsys):
     [
         ({"falls": "no"}, TypeError, "falls must be None, True or False; got 'no'"),
         ({"eta": 1}, ValueError, "eta must be an integer >= 2; got 1"),
-        ({"eta": 2.5}, ValueError, "eta must be an integer >= 2; got 2.5"),
+        ({"eta": 2.5}, TypeError, "eta must be an integer >= 2; got 2.5"),
         ({"min_epochs": 0}, ValueError, "min_epochs must be an integer >= 1; got 0"),
         ({"min_epochs": 0.5}, TypeError, "min_epochs must be an integer >= 1; got 0.5"),
         ({"max_epochs": 0}, ValueError, "max_epochs must be an integer >= 1; got 0"),

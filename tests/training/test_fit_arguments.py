@@ -37,7 +37,7 @@ BAD = {
     "nonfinite, nearly": ({"nonfinite": "stopp"}, ValueError, "fit: unknown nonfinite 'stopp'; did you mean 'stop'?"),
     "a factory": ({"optimizer": jc.adam}, TypeError, "(call the factory: jc.adam(1e-3))"),
     "no optimizer": (
-        {"optimizer": "adam"}, TypeError, "fit: optimizer must be a gradient transformation (init, update); got 'adam'",
+        {"optimizer": "adam"}, TypeError, "optimizer must be a gradient transformation, a pair (init, update); got 'adam'",
     ),
     "no problem": ({"problem": "digits"}, TypeError, "fit: problem must be a jc.Problem (see Problem.from_loss,"),
     "a sampler class": ({"sampler": jc.samplers.Shuffle}, TypeError, "fit: sampler must be one of jc.samplers; got <class"),

@@ -9,6 +9,7 @@ import pytest
 
 import jaxopt_course as jc
 from jaxopt_course.problems.objective import Data
+from jaxopt_course.training import clock
 from jaxopt_course.training import run as engine
 
 FULL = jc.samplers.full()
@@ -43,7 +44,7 @@ def test_a_budget_is_not_overshot_by_a_look_that_waits_for_more(problems, monkey
     problem, optimizer = problems.least_squares(), jc.sgd(1e-4)
     jc.fit(problem, optimizer, batch_size=10, steps=20)
     monkeypatch.setattr(engine, "run_chunk", chunk)
-    monkeypatch.setattr(engine.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(clock.time, "perf_counter", lambda: now[0])
     result = jc.fit(problem, optimizer, batch_size=10, steps=1000, stop=jc.stopping.budget(seconds=0.0505))
     assert result.stopped == "0.0505 s spent"
     assert result.steps == 51

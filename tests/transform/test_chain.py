@@ -47,7 +47,7 @@ def test_the_empty_chain_changes_nothing():
 
 
 def test_members_must_be_transformations():
-    with pytest.raises(TypeError, match="members must be gradient transformations, pairs"):
+    with pytest.raises(TypeError, match="member 1 must be a gradient transformation, a pair"):
         jc.chain(jc.sgd(0.1), jc.adam)
 
 

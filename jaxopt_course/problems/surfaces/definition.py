@@ -125,7 +125,7 @@ class Surface(Parametric):
         if self.facts.checked is not None:
             numbers = self.facts.checked(self.dimension, self.numbers, numbers)
         dimension = self.dimension if dimension is None else dimension
-        checks.check_positive_integer(self.name, "dimension", dimension)
+        checks.check_integer(self.name, "dimension", dimension)
         if dimension != self.dimension and not (self.facts.any_dimension and dimension >= 2):
             wanted = "an integer >= 2" if self.facts.any_dimension else str(self.dimension)
             raise ValueError(f"{self.name}: dimension must be {wanted}; got {dimension}")

@@ -48,7 +48,7 @@ def noisy(function: Callable[[jax.Array], jax.Array], covariance: Any, *, start:
     References:
         Lectures 000, 001 (a stochastic gradient is the gradient plus noise of mean zero) [F3, F5].
     """
-    checks.check_positive_integer("noisy", "num_examples", num_examples)
+    checks.check_integer("noisy", "num_examples", num_examples)
     point = _start(function, start)
     surface = function if isinstance(function, Parametric) else Parametric(function)
     one = {"surface": surface, "root": _root(covariance, point.size)}

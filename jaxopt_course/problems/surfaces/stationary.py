@@ -105,10 +105,9 @@ def stationary_points(
         Lecture 000 [B5]; Levenberg 1944 and Marquardt 1963 (the damping).
     """
     where = "stationary_points"
-    checks.check_positive_integer(where, "starts", starts)
+    checks.check_integer(where, "starts", starts)
     checks.check_number(where, "tolerance", tolerance, checks.Interval(0, open_low=True))
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise TypeError(f"{where}: seed must be an integer >= 0; got {seed!r}")
+    checks.check_integer(where, "seed", seed, minimum=0)
     _check_function(where, function)
     box = _box(where, function, bounds)
     spread = np.random.default_rng(seed).uniform(box[:, 0], box[:, 1], (starts, len(box)))

@@ -241,7 +241,7 @@ def plan(
             f"{where}: batch_size must be an integer, or schedules.batch_size.stages(...); got {batch_size!r:.100}"
         )
     sizes = [size for size, _ in batch_size.pairs] if isinstance(batch_size, Stages) else [batch_size]
-    sizes = [checks.check_positive_integer(where, "batch_size", size, maximum=num_examples) for size in sizes]
+    sizes = [checks.check_integer(where, "batch_size", size, maximum=num_examples) for size in sizes]
     if isinstance(sampler, Full) and sizes != [num_examples]:
         raise ValueError(f"{where}: samplers.full() uses all {num_examples} examples at once; got batch_size={batch_size}")
     return Plan(sampler, num_examples, batch_size if isinstance(batch_size, Stages) else sizes[0], drop_remainder, seed)
