@@ -19,7 +19,7 @@ import numpy as np
 import optax
 
 from jaxopt_course.compiler import compiled, of_pass
-from jaxopt_course.probes.definition import PREFIXES, UNKNOWN, Observation, Probe, observe
+from jaxopt_course.probes.definition import PREFIXES, UNKNOWN, Observation, Probe, chunked_sum, observe
 from jaxopt_course.problems.objective import Evaluation, Objective, Problem, given_losses, num_examples
 from jaxopt_course.transform import gradient_point, hyperparams
 from jaxopt_course.transform.chain import takes_extra_arguments
@@ -184,21 +184,10 @@ def evaluate(objective, params, model_state, data, regularizer, *, batch_size):
         ``{"loss", "objective", metric...}``, scalars.
     """
     TRACES["evaluate"] += 1
-    n = num_examples(data)
-    steps = -(-n // batch_size)
-
-    def share(i):
-        start = jnp.minimum(i * batch_size, n - batch_size)  # the last batch overlaps; what it repeats weighs nothing
-        batch = jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, start, batch_size), data)
-        unseen = (start + jnp.arange(batch_size) >= i * batch_size) / n
-        return averages(objective, objective(params, model_state, batch, train=False), batch, unseen)
-
+    share = lambda batch, weights: averages(objective, objective(params, model_state, batch, train=False), batch, weights)
     whole = jax.eval_shape(lambda: objective(params, model_state, data, train=False))
-    if steps == 1 or 0 in {leaf.ndim for leaf in jax.tree.leaves((whole.losses, whole.metrics))}:  # scalars are of all at once
-        outcome = objective(params, model_state, data, train=False)
-        means = averages(objective, outcome, data, None)
-    else:
-        means = jax.tree.map(lambda shares: shares.sum(0), jax.lax.map(share, jnp.arange(steps)))
+    of_all = 0 in {leaf.ndim for leaf in jax.tree.leaves((whole.losses, whole.metrics))}  # scalars are of all at once
+    means = share(data, None) if of_all or batch_size >= num_examples(data) else chunked_sum(share, data, batch_size)
     return {**means, "objective": means["loss"] if regularizer is None else means["loss"] + regularizer(params)}
 
 
