@@ -72,7 +72,8 @@ def from_arrays(
 
     Raises:
         ValueError: empty data, different lengths, values that are not finite, labels that do not suit the model or the
-            loss, an unknown model name. TypeError: arrays that are not numeric, something that is not a model.
+            loss, an unknown model name, a negative seed. TypeError: arrays that are not numeric, something that is not a
+            model, a seed that is no integer.
 
     >>> x = np.arange(20.0).reshape(10, 2)
     >>> from_arrays(x, np.arange(10) % 3, model="mlp", validation=0.2, test=0.1)

@@ -51,7 +51,7 @@ def linear_regression(
         A :class:`Problem` on a linear model with bias.
 
     Raises:
-        ValueError: a number is out of range.
+        TypeError, ValueError: a number is none, no integer where one is asked for, or out of range.
 
     >>> problem = linear_regression(50, 3, condition_number=100.0)
     >>> x = np.asarray(problem.data.train["x"], np.float64)
@@ -90,7 +90,7 @@ def logistic_regression(
         A :class:`Problem` on a logistic model with bias; labels 0 and 1.
 
     Raises:
-        ValueError: a number is out of range.
+        TypeError, ValueError: a number is none, no integer where one is asked for, or out of range.
 
     >>> logistic_regression(50, 3)
     Problem(logistic_regression: 50 train, 50 validation, 50 test)

@@ -95,7 +95,7 @@ def stationary_points(
 
     Raises:
         TypeError, ValueError: not a function, no box, an empty one, one of another dimension than the surface, a function
-            that is not scalar, or nowhere finite.
+            that is not scalar, or nowhere finite; a seed that is not an integer ≥ 0.
 
     >>> from jaxopt_course import surfaces
     >>> [(found.kind, found.point.round(6).tolist()) for found in stationary_points(surfaces.local_optimum)]
