@@ -43,9 +43,10 @@ def _adam(g, m, v, b1, rest1, b2, rest2, k, eps, eps_root):
     return k * m / root(v, eps, eps_root), m, v
 
 
-def averages(b1, b2):
+def averages(b1, b2, t):
     """β₁, 1 − β₁, β₂, 1 − β₂: worked out here, once, and not for every leaf (compilers take their time to find that out)."""
-    return {"b1": b1, "rest1": 1 - b1, "b2": b2, "rest2": 1 - b2}
+    one = jnp.minimum(t, 1).astype(b1.dtype)  # not 1: what is the same at every step XLA moves out of the loop, at length
+    return {"b1": b1, "rest1": one - b1, "b2": b2, "rest2": one - b2}
 
 
 def corrections(b1, b2, t):
@@ -111,12 +112,12 @@ def scale_by_adam(
         return AdamState(jnp.zeros((), jnp.int32), m, zeros_like(params, accumulator_dtype, real=True))
 
     def update(updates, state, params=None):
-        t = state.step + 1
+        t = optax.safe_increment(state.step)
         outer, inner = (None, eps) if eps_inside_sqrt else (eps, eps_root)
         numbers = {"k": jnp.ones_like(b1), "eps": outer, "eps_root": inner}
         if bias_correction:
             numbers = corrected(b1, b2, t, outer, inner, eps_before_correction)
-        updates, m, v = map_leaves(_adam, updates, state.m, state.v, **averages(b1, b2), **numbers)
+        updates, m, v = map_leaves(_adam, updates, state.m, state.v, **averages(b1, b2, t), **numbers)
         return updates, AdamState(t, m, v)
 
     return optax.GradientTransformation(init, update)

@@ -79,7 +79,7 @@ def scale_by_adamax(
         return AdamaxState(jnp.zeros((), jnp.int32), zeros_like(params, accumulator_dtype), u)
 
     def update(updates, state, params=None):
-        t = state.step + 1
+        t = optax.safe_increment(state.step)
         numbers = {"b1": b1, "b2": b2, "eps": eps, "m_correction": 1 - b1 ** t.astype(b1.dtype), "eps_place": eps_place}
         updates, m, u = map_leaves(_adamax, updates, state.m, state.u, **numbers)
         return updates, AdamaxState(t, m, u)

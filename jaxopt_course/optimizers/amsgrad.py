@@ -96,14 +96,14 @@ def scale_by_amsgrad(
         return AmsgradState(jnp.zeros((), jnp.int32), zeros_like(params, accumulator_dtype), v, v_max)
 
     def update(updates, state, params=None):
-        t = state.step + 1
+        t = optax.safe_increment(state.step)
         numbers = {"k": jnp.ones_like(b1), "eps": eps, "eps_root": eps_root, "v_correction": None}
         if max_after_correction:
             m_correction, v_correction = corrections(b1, b2, t)
             numbers |= {"k": 1 / m_correction, "v_correction": v_correction}
         elif bias_correction:
             numbers |= corrected(b1, b2, t, eps, eps_root, eps_before_correction)
-        updates, *accumulators = map_leaves(_amsgrad, updates, *state[1:], **averages(b1, b2), **numbers)
+        updates, *accumulators = map_leaves(_amsgrad, updates, *state[1:], **averages(b1, b2, t), **numbers)
         return updates, AmsgradState(t, *accumulators)
 
     return optax.GradientTransformation(init, update)

@@ -69,7 +69,7 @@ def average_params(
     def update(updates, state, params=None):
         if params is None:
             raise ValueError("averaged.update: give it the parameters too: update(grads, state, params)")
-        t = state.step + 1
+        t = optax.safe_increment(state.step)
         weight = _weight(t.astype(real_dtype(updates)) - start, decay, bias_correction)
         theta = optax.apply_updates(params, updates)
         updates, average, _ = map_leaves(_move, updates, state.average, theta, weight=weight)

@@ -87,7 +87,7 @@ def _accumulate_first_undampened(equation, accumulator_dtype, dampening, **numbe
 
     def update(updates, state, params=None):
         steps, m = map_leaves(equation, updates, state.m, dampening=jnp.where(state.step == 0, 0, dampening), **numbers)
-        return steps, MomentumState(m, state.step + 1)
+        return steps, MomentumState(m, optax.safe_increment(state.step))
 
     return optax.GradientTransformation(init, update)
 

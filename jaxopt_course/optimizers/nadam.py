@@ -86,7 +86,7 @@ def scale_by_nadam(
         return NadamState(jnp.zeros((), jnp.int32), jnp.ones((), jnp.result_type(float)), m, v)
 
     def update(updates, state, params=None):
-        count = state.step + 1
+        count = optax.safe_increment(state.step)
         t = count.astype(b1.dtype)
         product = state.product.astype(b1.dtype) * momentum(t)
         numbers = {

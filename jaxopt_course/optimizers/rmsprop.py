@@ -109,7 +109,7 @@ def scale_by_rmsprop(
         return RmspropState(v, mean, jnp.zeros((), jnp.int32) if bias_correction else None)
 
     def update(updates, state, params=None):
-        t = None if state.step is None else state.step + 1
+        t = None if state.step is None else optax.safe_increment(state.step)
         outer, inner = (None, eps) if eps_inside_sqrt else (eps, None)
         numbers = {"decay": decay, "eps": outer, "eps_root": inner}
         numbers["correction"] = None if t is None else 1 - decay ** t.astype(decay.dtype)

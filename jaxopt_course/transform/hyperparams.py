@@ -144,7 +144,7 @@ class Update:
         transform = self.rule.build(state.values(state.step, real_dtype(updates)))
         new, inner = transform.update(updates, state.inner, params, **extra)
         new, inner = cast_like(new, updates), cast_like(inner, state.inner)
-        step = None if state.step is None else state.step + 1
+        step = None if state.step is None else optax.safe_increment(state.step)
         return new, dataclasses.replace(state, step=step, inner=inner)
 
 
