@@ -63,6 +63,22 @@ def test_the_numbers_of_many_leaves_are_one_operand_of_their_kernels():
     assert {kernel.count("%") for kernel in kernels} == {5}  # θ, m, v; β₁, β₂, … together; α, which is another equation's
 
 
+@pytest.mark.parametrize("factory", [jc.adam, jc.amsgrad, jc.adamax, jc.momentum])
+def test_a_loop_of_steps_carries_what_is_trained_and_nothing_worked_out_before_it(factory):
+    tx, params = factory(0.1), [jnp.ones(5)] * 2 * TOGETHER
+
+    def step(carry, _):
+        params, state = carry
+        updates, state = tx.update(params, state, params)
+        return (optax.apply_updates(params, updates), state), None
+
+    start = params, tx.init(params)
+    with jax.default_device(jax.devices("cpu")[0]):  # there the compiled program's text is known
+        program = jax.jit(lambda start: jax.lax.scan(step, start, length=9)[0]).lower(start).compile().as_text()
+    (carried,) = re.findall(r"= \((.*?)\) while\(", program)
+    assert len(re.findall(r"\w+\[", carried)) == len(jax.tree.leaves(start)) + 1  # and the loop's own counter
+
+
 def kept_for_a_derivative_by_b1(leaves):
     tx, grads = jc.adam(0.1), [jnp.arange(3.0) + i for i in range(leaves)]
     _, state = tx.update(grads, tx.init(grads))
