@@ -20,7 +20,7 @@ import optax
 from jaxopt_course.optimizers.descent import scale_by_learning_rate
 from jaxopt_course.optimizers.roots import abs_square, root
 from jaxopt_course.optimizers.wrapping import speaks_for
-from jaxopt_course.transform import chain, map_leaves, optimizer, zeros_like
+from jaxopt_course.transform import chain, map_leaves, next_step, optimizer, zeros_like
 from jaxopt_course.types import Decay, NonNegative, Updates
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def scale_by_adam(
         return AdamState(jnp.zeros((), jnp.int32), m, zeros_like(params, accumulator_dtype, real=True))
 
     def update(updates, state, params=None):
-        t = optax.safe_increment(state.step)
+        t = next_step(state.step)
         outer, inner = (None, eps) if eps_inside_sqrt else (eps, eps_root)
         numbers = {"k": jnp.ones_like(b1), "eps": outer, "eps_root": inner}
         if bias_correction:

@@ -15,7 +15,7 @@ import optax
 from jaxopt_course import checks
 from jaxopt_course.optimizers.descent import scale_by_learning_rate
 from jaxopt_course.optimizers.wrapping import speaks_for
-from jaxopt_course.transform import chain, map_leaves, optimizer, zeros_like
+from jaxopt_course.transform import chain, map_leaves, next_step, optimizer, zeros_like
 from jaxopt_course.types import Decay, NonNegative, Updates
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def scale_by_adamax(
         return AdamaxState(jnp.zeros((), jnp.int32), zeros_like(params, accumulator_dtype), u)
 
     def update(updates, state, params=None):
-        t = optax.safe_increment(state.step)
+        t = next_step(state.step)
         numbers = {"b1": b1, "b2": b2, "eps": eps, "m_correction": 1 - b1 ** t.astype(b1.dtype), "eps_place": eps_place}
         updates, m, u = map_leaves(_adamax, updates, state.m, state.u, **numbers)
         return updates, AdamaxState(t, m, u)

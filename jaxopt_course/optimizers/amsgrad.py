@@ -17,7 +17,7 @@ from jaxopt_course.optimizers.adam import averages, corrected, corrections
 from jaxopt_course.optimizers.descent import scale_by_learning_rate
 from jaxopt_course.optimizers.roots import abs_square, root
 from jaxopt_course.optimizers.wrapping import speaks_for
-from jaxopt_course.transform import chain, map_leaves, optimizer, zeros_like
+from jaxopt_course.transform import chain, map_leaves, next_step, optimizer, zeros_like
 from jaxopt_course.types import Decay, NonNegative, Updates
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def scale_by_amsgrad(
         return AmsgradState(jnp.zeros((), jnp.int32), zeros_like(params, accumulator_dtype), v, v_max)
 
     def update(updates, state, params=None):
-        t = optax.safe_increment(state.step)
+        t = next_step(state.step)
         numbers = {"k": jnp.ones_like(b1), "eps": eps, "eps_root": eps_root, "v_correction": None}
         if max_after_correction:
             m_correction, v_correction = corrections(b1, b2, t)

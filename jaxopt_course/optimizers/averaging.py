@@ -18,7 +18,7 @@ import optax
 from jaxopt_course.checks import check_transformation
 from jaxopt_course.optimizers.descent import sgd
 from jaxopt_course.optimizers.wrapping import speaks_for
-from jaxopt_course.transform import chain, map_leaves, optimizer
+from jaxopt_course.transform import chain, map_leaves, next_step, optimizer
 from jaxopt_course.types import Decay, NonNegative, Params, real_dtype
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def average_params(
     def update(updates, state, params=None):
         if params is None:
             raise ValueError("averaged.update: give it the parameters too: update(grads, state, params)")
-        t = optax.safe_increment(state.step)
+        t = next_step(state.step)
         weight = _weight(t.astype(real_dtype(updates)) - start, decay, bias_correction)
         theta = optax.apply_updates(params, updates)
         updates, average, _ = map_leaves(_move, updates, state.average, theta, weight=weight)

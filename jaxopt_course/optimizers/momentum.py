@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_course import checks
-from jaxopt_course.transform import look_ahead, map_leaves, optimizer, zeros_like
+from jaxopt_course.transform import look_ahead, map_leaves, next_step, optimizer, zeros_like
 from jaxopt_course.types import Fraction, NonNegative, Updates
 
 __all__ = ["LookaheadState", "MomentumState", "momentum", "nesterov"]
@@ -87,7 +87,7 @@ def _accumulate_first_undampened(equation, accumulator_dtype, dampening, **numbe
 
     def update(updates, state, params=None):
         steps, m = map_leaves(equation, updates, state.m, dampening=jnp.where(state.step == 0, 0, dampening), **numbers)
-        return steps, MomentumState(m, optax.safe_increment(state.step))
+        return steps, MomentumState(m, next_step(state.step))
 
     return optax.GradientTransformation(init, update)
 

@@ -17,7 +17,7 @@ import optax
 
 from jaxopt_course.optimizers.descent import scale_by_learning_rate
 from jaxopt_course.optimizers.roots import abs_square, root
-from jaxopt_course.transform import chain, map_leaves, optimizer, zeros_like
+from jaxopt_course.transform import chain, map_leaves, next_step, optimizer, zeros_like
 from jaxopt_course.types import Decay, NonNegative, Updates
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def scale_by_nadam(
         return NadamState(jnp.zeros((), jnp.int32), jnp.ones((), jnp.result_type(float)), m, v)
 
     def update(updates, state, params=None):
-        count = optax.safe_increment(state.step)
+        count = next_step(state.step)
         t = count.astype(b1.dtype)
         product = state.product.astype(b1.dtype) * momentum(t)
         numbers = {

@@ -20,7 +20,7 @@ from jaxopt_course.optimizers.descent import scale_by_learning_rate
 from jaxopt_course.optimizers.momentum import momentum as heavy_ball
 from jaxopt_course.optimizers.momentum import nesterov as accelerated
 from jaxopt_course.optimizers.roots import abs_square, root, safe_sqrt
-from jaxopt_course.transform import chain, map_leaves, optimizer, zeros_like
+from jaxopt_course.transform import chain, map_leaves, next_step, optimizer, zeros_like
 from jaxopt_course.types import Decay, Fraction, NonNegative, Updates
 
 __all__ = ["AdadeltaState", "RmspropState", "adadelta", "rmsprop", "scale_by_adadelta", "scale_by_rmsprop"]
@@ -109,7 +109,7 @@ def scale_by_rmsprop(
         return RmspropState(v, mean, jnp.zeros((), jnp.int32) if bias_correction else None)
 
     def update(updates, state, params=None):
-        t = None if state.step is None else optax.safe_increment(state.step)
+        t = None if state.step is None else next_step(state.step)
         outer, inner = (None, eps) if eps_inside_sqrt else (eps, None)
         numbers = {"decay": decay, "eps": outer, "eps_root": inner}
         numbers["correction"] = None if t is None else 1 - decay ** t.astype(decay.dtype)

@@ -23,6 +23,7 @@ import optax
 
 from jaxopt_course import checks
 from jaxopt_course.transform.leaves import cast_like, check_floating, check_same_tree
+from jaxopt_course.transform.steps import next_step
 from jaxopt_course.types import Parametric, Params, Schedule, Updates, as_schedule, named, pickled, real_dtype
 
 __all__ = ["HyperparamsState", "inject", "optimizer"]
@@ -144,7 +145,7 @@ class Update:
         transform = self.rule.build(state.values(state.step, real_dtype(updates)))
         new, inner = transform.update(updates, state.inner, params, **extra)
         new, inner = cast_like(new, updates), cast_like(inner, state.inner)
-        step = None if state.step is None else optax.safe_increment(state.step)
+        step = None if state.step is None else next_step(state.step)
         return new, dataclasses.replace(state, step=step, inner=inner)
 
 
