@@ -12,8 +12,10 @@ which divides by zero at the first step: like the paper, we update first.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import optax
 
@@ -43,6 +45,7 @@ def _adam(g, m, v, b1, rest1, b2, rest2, k, eps, eps_root):
     return k * m / root(v, eps, eps_root), m, v
 
 
+@functools.partial(jax.jit, inline=True)  # outside of a trace, one dispatch
 def averages(b1, b2, t):
     """β₁, 1 − β₁, β₂, 1 − β₂: worked out here, once, and not for every leaf (compilers take their time to find that out)."""
     one = jnp.minimum(t, 1).astype(b1.dtype)  # not 1: what is the same at every step XLA moves out of the loop, at length

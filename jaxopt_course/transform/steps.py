@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
+import jax
 import jax.numpy as jnp
 import optax
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["next_step"]
 
 
+@functools.partial(jax.jit, inline=True)  # outside of a trace, one dispatch
 def next_step(step: Int[Array, ""]) -> Int[Array, ""]:
     """t + 1; after the largest integer, itself, as in optax.
 
